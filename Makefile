@@ -1,0 +1,50 @@
+# One line each; `make` is what CI asks first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: all demo test check test-system bench campaign golden lock new-connector
+all: check test
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.proof: requirements-proof.lock $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-proof.lock
+	@touch $@
+
+demo: $(VENV)/.ready  ## the main job on a made-up company, from nothing
+	$(BIN)/python -m sandbox.demo
+
+test: $(VENV)/.ready  ## everything that needs no other server
+	$(BIN)/python -m pytest -m "not system"
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+test-system: $(VENV)/.proof  ## real servers, vendor clients, kill campaigns
+	$(BIN)/python -m pytest -m system
+
+bench: $(VENV)/.proof  ## the figures, best of three
+	$(BIN)/python benchmarks/run.py
+
+campaign: $(VENV)/.proof  ## heavy random campaigns; not part of CI
+	$(BIN)/python -m pytest -m system --hypothesis-profile=campaign tests/journeys
+
+golden: $(VENV)/.ready  ## write the golden files anew; read the diff before you commit it
+	ONEFOLD_GOLDEN=write $(BIN)/python -m pytest tests/golden
+
+lock:  ## needs uv
+	uv export --quiet --format requirements-txt --no-emit-project --group dev | $(PYTHON) .ci/lock.py requirements.lock
+	uv export --quiet --format requirements-txt --no-emit-project --group dev --group proof | $(PYTHON) .ci/lock.py requirements-proof.lock
+	rm -f uv.lock
+
+new-connector: $(VENV)/.ready  ## make new-connector KIND=okta
+	$(BIN)/python -m connectors.new $(KIND)
