@@ -1,10 +1,10 @@
 """The one tree of errors: what a caller must do is in the class, who and what it concerns is in the fields.
 
-    OnefoldError
-    ├── TransientError   retry later; may say how long to wait
-    ├── TerminalError    this object cannot succeed: quarantine it, go on with the rest
-    ├── RefusedError     a guard or a human must decide; nothing was sent
-    └── ConfigError      the configuration is wrong; all problems at once
+OnefoldError
+├── TransientError   retry later; may say how long to wait
+├── TerminalError    this object cannot succeed: quarantine it, go on with the rest
+├── RefusedError     a guard or a human must decide; nothing was sent
+└── ConfigError      the configuration is wrong; all problems at once
 """
 
 from __future__ import annotations
