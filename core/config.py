@@ -1,0 +1,611 @@
+"""The settings of `onefold.yaml`: their shape, defaults and cross-checks; every fault is found at once. Reading files is not here."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from core.document import Document
+from core.errors import ConfigError, Problem
+from core.frames import ATTRIBUTES
+from core.model import Right, TargetMode, TenantMode
+
+SECRET_PATTERN = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prefect:[A-Za-z0-9_\-/]+)$"
+NAME_PATTERN = r"^[a-z][a-z0-9_\-]{0,62}$"
+SPAN = re.compile(r"^(\d+)\s*([smhd])$")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _secret(value: str) -> str:
+    if not re.match(SECRET_PATTERN, value):
+        raise ValueError("a literal secret is refused; write env:NAME, file:PATH or prefect:BLOCK")
+    return value
+
+
+def _span(value: object) -> object:
+    if isinstance(value, str) and (found := SPAN.match(value.strip())):
+        return timedelta(seconds=int(found[1]) * SECONDS[found[2]])
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("write a span as a number and a unit: 30s, 15m, 36h, 7d")
+
+
+def _seconds(value: timedelta) -> str:
+    return f"{int(value.total_seconds())}s"
+
+
+SecretRef = Annotated[str, AfterValidator(_secret), Field(json_schema_extra={"pattern": SECRET_PATTERN})]
+Span = Annotated[
+    timedelta,
+    BeforeValidator(_span, json_schema_input_type=str),
+    PlainSerializer(_seconds, return_type=str),
+]
+Sql = Annotated[str, Field(min_length=1)]
+
+
+class Strict(BaseModel):
+    """Base of all settings: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TenantSettings(Strict):
+    """Settings of every tenant, whatever its kind."""
+
+    kind: str
+    mode: TenantMode = TenantMode.OBSERVE
+    may: frozenset[Right] | None = Field(
+        default=None, description="default per kind: files and inbox may not deactivate unless listed"
+    )
+    verified_domains: tuple[str, ...] = ()
+    employee_number_issuer: str | None = Field(default=None, description="default: the tenant itself")
+    authoritative: bool = True
+    include: Sql | None = None
+    exclude: Sql | None = None
+    interval: Span = timedelta(minutes=15)
+    freshness: Span | None = Field(default=None, description="default: twice the interval, at least an hour")
+    retired: bool = False
+    renamed_from: str | None = None
+    proxy: str | None = None
+    ca_bundle: str | None = None
+    shrink: float = Field(
+        default=20.0,
+        ge=0,
+        le=100,
+        description="percent of accounts that may vanish between two full reads before the read is suspect",
+    )
+
+
+class TargetSettings(Strict):
+    """Settings of every target, whatever its kind."""
+
+    kind: str
+    mode: TargetMode = TargetMode.PLAN_ONLY
+    include: Sql | None = None
+    proxy: str | None = None
+    ca_bundle: str | None = None
+    rate: float | None = Field(default=None, gt=0, description="writes per second; default by the connector")
+    delete: Span | None = Field(
+        default=None, description="grace period after which deactivated users are deleted; default: never"
+    )
+
+
+class Limit(Strict):
+    """At most max(floor, percent of the tenant's active persons in that target)."""
+
+    floor: int = Field(default=0, ge=0)
+    percent: float = Field(default=0.0, ge=0, le=100)
+
+    def most(self, population: int) -> int:
+        """How many changes pass."""
+        return max(self.floor, int(population * self.percent / 100))
+
+
+class Window(Limit):
+    """A limit over the last `days`."""
+
+    days: int = Field(default=7, gt=0)
+
+
+class DeactivateLimits(Strict):
+    """Per evidence kind, and over a rolling window. Out of scope and retired are held whenever they first appear."""
+
+    explicit: Limit = Limit(floor=10, percent=0.5)
+    absent: Limit = Limit(floor=3, percent=0.1)
+    out_of_scope: Limit = Limit()
+    retired: Limit = Limit()
+    window: Window = Window(days=7, floor=25, percent=1.5)
+
+
+class RemoveMemberLimits(Strict):
+    """Per group, and over all groups of a target."""
+
+    per_group: Limit = Limit(floor=3, percent=10)
+    overall: Limit = Limit(floor=50, percent=2)
+    out_of_scope: Limit = Limit()
+    retired: Limit = Limit()
+
+
+class Limits(Strict):
+    """What may happen in one run without a human."""
+
+    deactivate: DeactivateLimits = DeactivateLimits()
+    remove_member: RemoveMemberLimits = RemoveMemberLimits()
+    rename_user: Limit = Limit(floor=0)
+    reactivate_user: Limit = Limit(floor=10, percent=0.5)
+    update_user: Limit = Limit(floor=200, percent=20)
+    create_user: Limit = Limit(floor=200, percent=10)
+    add_member: Limit = Limit(floor=1000, percent=50)
+    delete_user: Limit = Limit(floor=3, percent=0.1)
+    delete_group: Limit = Limit(floor=0)
+
+
+MatchKey = Literal["immutable_id", "employee_number", "home_link", "verified_email", "verified_login"]
+AdoptKey = Literal["pinned", "employee_number", "verified_email", "user_name"]
+
+
+class Match(Strict):
+    """Which strong keys join accounts, strongest first."""
+
+    keys: tuple[MatchKey, ...] = ("immutable_id", "employee_number", "home_link", "verified_email", "verified_login")
+    hub_limit: int = Field(default=3, ge=1)
+
+
+class Adopt(Strict):
+    """How existing users of a target are paired with persons at first contact."""
+
+    by: tuple[AdoptKey, ...] = ("pinned", "employee_number", "verified_email")
+    ambiguous: Literal["hold"] = "hold"
+
+
+class Prefer(Strict):
+    """Per-attribute precedence."""
+
+    prefer: tuple[str, ...]
+
+
+class Status(Strict):
+    """Who decides whether a person is active."""
+
+    rule: Literal["home", "any_authoritative", "precedence"] = "home"
+
+
+class Map(Strict):
+    """How persons become users of a target: one SQL expression an attribute; the plain attribute where none is given."""
+
+    user_name: Sql = "coalesce(person.user_name, person.email)"
+    display_name: Sql = "coalesce(person.display_name, trim(concat_ws(' ', person.given_name, person.family_name)))"
+    email: Sql = "person.email"
+    given_name: Sql | None = None
+    family_name: Sql | None = None
+    title: Sql | None = None
+    department: Sql | None = None
+    company: Sql | None = None
+    location: Sql | None = None
+    phone: Sql | None = None
+    employee_number: Sql | None = None
+    locale: Sql | None = None
+    time_zone: Sql | None = None
+    rename: bool = False
+
+
+class GroupFrom(Strict):
+    """Which groups a rule takes: of one tenant, by name pattern (`Jira-*`), by native id, or by a SQL condition."""
+
+    tenant: str
+    name: str | None = None
+    native_id: str | None = None
+    where: Sql | None = None
+
+
+class GroupRule(Strict):
+    """Pushes groups of a tenant under a name."""
+
+    source: GroupFrom = Field(alias="from")
+    to: Sql = "group_name"
+    members: Literal["add_only", "exact"] = "add_only"
+    targets: tuple[str, ...] | None = None
+    join: bool = Field(
+        default=False, description="this rule may land on a name that another rule also makes; members are united"
+    )
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Rollout(Strict):
+    """Limits what is written to the members of these groups of the target, never what is read."""
+
+    groups: tuple[str, ...] = ()
+    persons: Sql | None = None
+
+
+class Protect(Strict):
+    """Extends the built-in list; `*` matches anything."""
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class RunSettings(Strict):
+    """What scheduled runs may do and whom they tell."""
+
+    scheduled: Literal["plan_only", "apply_safe"] = "plan_only"
+    compensate: Literal["within_target", "across_targets"] = "within_target"
+    foreign_edit: Literal["report", "repair"] = "report"
+    notify: tuple[SecretRef, ...] = ()
+
+
+class Schedule(Strict):
+    """Cron expressions in the directory's time zone."""
+
+    sync: str = "*/15 * * * *"
+    reconcile: str = "0 2 * * *"
+
+
+class Keep(Strict):
+    """How long files and history are kept."""
+
+    landing_days: int = Field(default=90, ge=1)
+    history_days: int = Field(default=730, ge=1)
+    inbox_days: int = Field(default=90, ge=1)
+    snapshots: int = Field(default=10, ge=1)
+
+
+class Settings(Strict):
+    """The whole file; tenants and targets as common settings beside those of their kind."""
+
+    directory: Annotated[str, Field(pattern=NAME_PATTERN)]
+    state: str = ".onefold"
+    landing: str | None = None
+    timezone: str = "UTC"
+    precedence: tuple[str, ...] = ()
+    tenants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
+    targets: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
+    match: Match = Match()
+    adopt: Adopt = Adopt()
+    attributes: dict[str, Prefer] = Field(default_factory=dict)
+    status: Status = Status()
+    scope: Sql | None = None
+    map: Map = Map()
+    groups: tuple[GroupRule, ...] = ()
+    rollout: Rollout | None = None
+    limits: Limits = Limits()
+    protect: Protect = Protect()
+    run: RunSettings = RunSettings()
+    schedule: Schedule = Schedule()
+    keep: Keep = Keep()
+
+
+BUILT_IN_PROTECTION = Protect(
+    users=("admin", "administrator", "root", "sysadmin", "svc-*", "breakglass*", "break-glass*"),
+    groups=(
+        "jira-administrators",
+        "jira-system-administrators",
+        "confluence-administrators",
+        "site-admins",
+        "system-administrators",
+    ),
+)
+DEFAULT_RIGHTS: dict[str, frozenset[Right]] = {
+    "files": frozenset(Right) - {Right.DEACTIVATE},
+    "inbox": frozenset(Right) - {Right.DEACTIVATE},
+}
+
+
+@dataclass(frozen=True)
+class TenantConfig:
+    """One tenant: the settings all kinds share, and its own kind's."""
+
+    name: str
+    common: TenantSettings
+    settings: BaseModel
+    rank: int
+
+    @property
+    def may(self) -> frozenset[Right]:
+        """What it may cause."""
+        if self.common.may is not None:
+            return self.common.may
+        return DEFAULT_RIGHTS.get(self.common.kind, frozenset(Right))
+
+    @property
+    def freshness(self) -> timedelta:
+        """How old its newest read may be and still give evidence of absence."""
+        return self.common.freshness or max(2 * self.common.interval, timedelta(hours=1))
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """One target: the settings all kinds share, and its own kind's."""
+
+    name: str
+    common: TargetSettings
+    settings: BaseModel
+
+
+@dataclass(frozen=True)
+class Config:
+    """A valid configuration, with the document that gives lines to paths."""
+
+    settings: Settings
+    tenants: dict[str, TenantConfig]
+    targets: dict[str, TargetConfig]
+    document: Document
+    notes: tuple[str, ...] = ()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The directory's time zone."""
+        return ZoneInfo(self.settings.timezone)
+
+    @property
+    def rules(self) -> dict[str, object]:
+        """What decides about people: every setting whose change may change a plan, as plain JSON values."""
+        whole = {**self.settings.model_dump(mode="json", by_alias=True)}
+        for name in ("state", "landing", "schedule", "keep", "run"):
+            whole.pop(name, None)
+        whole["tenants"] = {
+            name: {**tenant.settings.model_dump(mode="json", by_alias=True), **tenant.common.model_dump(mode="json")}
+            for name, tenant in sorted(self.tenants.items())
+        }
+        whole["targets"] = {
+            name: {**each.settings.model_dump(mode="json", by_alias=True), **each.common.model_dump(mode="json")}
+            for name, each in sorted(self.targets.items())
+        }
+        return whole
+
+    @property
+    def digest(self) -> str:
+        """sha256 over `rules`, hex."""
+        text = json.dumps(self.rules, sort_keys=True, separators=(",", ":"), default=sorted)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def protected(self) -> Protect:
+        """The built-in list and the declared one."""
+        declared = self.settings.protect
+        return Protect(
+            users=BUILT_IN_PROTECTION.users + declared.users,
+            groups=BUILT_IN_PROTECTION.groups + declared.groups,
+        )
+
+
+Kinds = Callable[[str], type[BaseModel]]
+"""From a kind to its Settings; KeyError with the known kinds in its text when there is none."""
+
+
+def _near(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}"
+
+
+def _problems(error: ValidationError, prefix: str, document: Document, fields: list[str]) -> list[Problem]:
+    found = []
+    for each in error.errors(include_url=False):
+        path = ".".join([prefix, *(str(part) for part in each["loc"])]).strip(".")
+        kind = each["type"]
+        if kind == "extra_forbidden":
+            problem, remedy = (
+                "is not a setting",
+                _near(str(each["loc"][-1]), fields if len(each["loc"]) == 1 else _siblings(each["loc"])),
+            )
+        elif kind == "missing":
+            problem, remedy = "is missing", "Add it"
+        elif each["msg"].startswith("Value error, "):
+            problem, _, remedy = each["msg"].removeprefix("Value error, ").partition("; ")
+            remedy = remedy or "Correct the value"
+        else:
+            problem = each["msg"][:1].lower() + each["msg"][1:]
+            remedy = (
+                "Correct the value"
+                if isinstance(each["input"], dict | list)
+                else f"Found {_shown(path, each['input'])}"
+            )
+        found.append(Problem(path, problem, remedy, document.line(path)))
+    return found
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    """Known settings beside the unknown one, found by walking the model."""
+    model: Any = Settings
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        info = getattr(model, "model_fields", {}).get(part) or next(
+            (each for each in getattr(model, "model_fields", {}).values() if each.alias == part), None
+        )
+        kind: Any = getattr(info, "annotation", None)
+        nested = [kind, *getattr(kind, "__args__", ())]
+        model = next((each for each in nested if isinstance(each, type) and issubclass(each, BaseModel)), None)
+        if model is None:
+            return []
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+SECRET_FIELD = re.compile(r"secret|token|password|key|credential", re.IGNORECASE)
+
+
+def _shown(path: str, value: object) -> str:
+    if SECRET_FIELD.search(path.rpartition(".")[2]):
+        return "a value that is not shown here"
+    return repr(value)[:60]
+
+
+def _split(
+    name: str, raw: object, *, common: type[Strict], kinds: Kinds, prefix: str, document: Document
+) -> tuple[Any, Any, list[Problem]]:
+    """One tenant or target: its common settings and its kind's, or the problems."""
+    path = f"{prefix}.{name}"
+    if not isinstance(raw, dict):
+        return None, None, [Problem(path, "must be a mapping", "Write {kind: …, …}", document.line(path))]
+    kind = raw.get("kind")
+    if not isinstance(kind, str):
+        return None, None, [Problem(f"{path}.kind", "is missing", "Say which connector reads it", document.line(path))]
+    try:
+        model = kinds(kind)
+    except KeyError as error:
+        return (
+            None,
+            None,
+            [Problem(f"{path}.kind", str(error.args[0]), "Choose one of them", document.line(f"{path}.kind"))],
+        )
+    shared = set(common.model_fields)
+    own = {info.alias or key for key, info in model.model_fields.items()} | set(model.model_fields)
+    problems: list[Problem] = [
+        Problem(
+            f"{path}.{key}", "is not a setting", _near(str(key), sorted(shared | own)), document.line(f"{path}.{key}")
+        )
+        for key in raw
+        if key not in shared | own
+    ]
+    first = second = None
+    try:
+        first = common.model_validate({key: value for key, value in raw.items() if key in shared})
+    except ValidationError as error:
+        problems += _problems(error, path, document, sorted(shared | own))
+    try:
+        second = model.model_validate({key: value for key, value in raw.items() if key in own})
+    except ValidationError as error:
+        problems += [each for each in _problems(error, path, document, sorted(shared | own)) if each not in problems]
+    return first, second, problems
+
+
+def parse(document: Document, *, sources: Kinds, targets: Kinds) -> Config:
+    """Validates the whole document. ConfigError with every problem at once; notes say what is legal but surprising."""
+    problems: list[Problem] = []
+    settings = Settings(directory="invalid")
+    try:
+        settings = Settings.model_validate(document.data)
+    except ValidationError as error:
+        problems += _problems(error, "", document, list(Settings.model_fields))
+    raw_tenants = document.data.get("tenants")
+    raw_targets = document.data.get("targets")
+    names = [str(name) for name in raw_tenants] if isinstance(raw_tenants, dict) else []
+    order = [name for name in settings.precedence if name in names]
+    order += [name for name in sorted(names) if name not in order]
+    tenants: dict[str, TenantConfig] = {}
+    for name, raw in raw_tenants.items() if isinstance(raw_tenants, dict) else ():
+        common, own, found = _split(
+            str(name), raw, common=TenantSettings, kinds=sources, prefix="tenants", document=document
+        )
+        problems += found
+        if common is not None and own is not None:
+            tenants[str(name)] = TenantConfig(str(name), common, own, order.index(str(name)))
+    aims: dict[str, TargetConfig] = {}
+    for name, raw in raw_targets.items() if isinstance(raw_targets, dict) else ():
+        common, own, found = _split(
+            str(name), raw, common=TargetSettings, kinds=targets, prefix="targets", document=document
+        )
+        problems += found
+        if common is not None and own is not None:
+            aims[str(name)] = TargetConfig(str(name), common, own)
+    problems += _cross_checks(settings, names, [str(name) for name in raw_targets or ()], tenants, document)
+    if problems:
+        unique = list(dict.fromkeys(problems))
+        raise ConfigError(sorted(unique, key=lambda each: (each.line or 0, each.path)))
+    unlisted = [name for name in names if name not in settings.precedence]
+    notes = tuple(
+        f"tenant {name} is not listed in precedence and ranks last" for name in sorted(unlisted) if len(names) > 1
+    )
+    return Config(settings, tenants, aims, document, notes)
+
+
+def _cross_checks(
+    settings: Settings, names: list[str], target_names: list[str], tenants: dict[str, TenantConfig], document: Document
+) -> list[Problem]:
+    """What no single field can know: names that point nowhere, domains claimed twice, unknown zones."""
+    problems: list[Problem] = []
+
+    def say(path: str, problem: str, remedy: str) -> None:
+        problems.append(Problem(path, problem, remedy, document.line(path)))
+
+    try:
+        ZoneInfo(settings.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        say("timezone", f"{settings.timezone!r} is no time zone", "Write one of the IANA names, such as Europe/Berlin")
+    for place, name in enumerate(settings.precedence):
+        if name not in names:
+            say(f"precedence.{place}", f"tenant {name!r} does not exist", _near(name, names))
+    for attribute, prefer in settings.attributes.items():
+        if attribute not in ATTRIBUTES:
+            say(f"attributes.{attribute}", "is not an attribute", _near(attribute, list(ATTRIBUTES)))
+        for place, name in enumerate(prefer.prefer):
+            if name not in names:
+                say(f"attributes.{attribute}.prefer.{place}", f"tenant {name!r} does not exist", _near(name, names))
+    for place, rule in enumerate(settings.groups):
+        if rule.source.tenant not in names:
+            say(
+                f"groups.{place}.from.tenant",
+                f"tenant {rule.source.tenant!r} does not exist",
+                _near(rule.source.tenant, names),
+            )
+        if not (rule.source.name or rule.source.native_id or rule.source.where):
+            say(
+                f"groups.{place}.from",
+                "takes every group of the tenant",
+                "Say name, native_id or where; name: '*' if you mean all",
+            )
+        for name in rule.targets or ():
+            if name not in target_names:
+                say(f"groups.{place}.targets", f"target {name!r} does not exist", _near(name, target_names))
+    owners: dict[str, str] = {}
+    for name, tenant in tenants.items():
+        for domain in tenant.common.verified_domains:
+            if (other := owners.setdefault(domain.casefold(), name)) != name:
+                say(
+                    f"tenants.{name}.verified_domains",
+                    f"{domain} is verified by {other} too",
+                    "One domain belongs to one tenant",
+                )
+        if tenant.common.renamed_from in names:
+            say(
+                f"tenants.{name}.renamed_from",
+                f"tenant {tenant.common.renamed_from!r} still exists",
+                "Remove one of the two",
+            )
+    return problems
+
+
+def vanished(config: Config, known: Mapping[str, int]) -> list[Problem]:
+    """Tenants that the state knows and the config no longer names (design, words: a tenant's name is permanent)."""
+    renamed = {tenant.common.renamed_from for tenant in config.tenants.values()}
+    return [
+        Problem(
+            f"tenants.{name}",
+            "was read before and is gone from the config",
+            f"Put it back; or write `renamed_from: {name}` at its new name; or keep it with `retired: true`",
+            config.document.line("tenants"),
+        )
+        for name in sorted(known)
+        if name not in config.tenants and name not in renamed
+    ]
+
+
+def json_schema(sources: Mapping[str, type[BaseModel]], targets: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+    """JSON Schema of the whole file, with one branch per kind of tenant and target."""
+    schema = Settings.model_json_schema(by_alias=True)
+    for section, common, kinds in (("tenants", TenantSettings, sources), ("targets", TargetSettings, targets)):
+        branches = []
+        for kind, model in sorted(kinds.items()):
+            shared, own = common.model_json_schema(by_alias=True), model.model_json_schema(by_alias=True)
+            for part in (shared, own):
+                schema.setdefault("$defs", {}).update(part.pop("$defs", {}))
+            branches.append(
+                {
+                    "title": kind,
+                    "type": "object",
+                    "properties": {**shared["properties"], **own.get("properties", {}), "kind": {"const": kind}},
+                    "required": sorted({"kind", *own.get("required", ())}),
+                    "additionalProperties": False,
+                }
+            )
+        schema["properties"][section]["additionalProperties"] = {"oneOf": branches}
+    return schema
