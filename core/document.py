@@ -53,14 +53,14 @@ def read(text: str, *, name: str = "onefold.yaml") -> Document:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
-        data = loader.construct_document(node) if node is not None else None  # type: ignore[no-untyped-call]  # types-pyyaml leaves it bare
+        data = loader.construct_document(node) if node is not None else None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error)
         line = mark.line + 1 if mark is not None else None
         raise ConfigError([Problem(name, f"is not YAML: {what}", "Mend the syntax at that line", line)]) from error
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]  # same
+        loader.dispose()
     if not isinstance(data, dict) or node is None:
         raise ConfigError([Problem(name, "holds no settings", "Start from `onefold init`", 1)])
     lines: dict[str, int] = {}

@@ -1,0 +1,292 @@
+"""The shape and defaults of every setting in `onefold.yaml`, as frozen pydantic models. Cross-checks are in `config`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from core.model import Right, TargetMode, TenantMode
+
+REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prefect:[A-Za-z0-9_\-/]+)$"
+NAME_PATTERN = r"^[a-z][a-z0-9_\-]{0,62}$"
+SPAN = re.compile(r"^(\d+)\s*([smhd])$")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _secret(value: str) -> str:
+    if not re.match(REFERENCE, value):
+        raise ValueError("a literal secret is refused; write env:NAME, file:PATH or prefect:BLOCK")
+    return value
+
+
+def _span(value: object) -> object:
+    if isinstance(value, str) and (found := SPAN.match(value.strip())):
+        return timedelta(seconds=int(found[1]) * SECONDS[found[2]])
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("write a span as a number and a unit: 30s, 15m, 36h, 7d")
+
+
+def _seconds(value: timedelta) -> str:
+    return f"{int(value.total_seconds())}s"
+
+
+SecretRef = Annotated[str, AfterValidator(_secret), Field(json_schema_extra={"pattern": REFERENCE})]
+Span = Annotated[
+    timedelta,
+    BeforeValidator(_span, json_schema_input_type=str),
+    PlainSerializer(_seconds, return_type=str),
+]
+Sql = Annotated[str, Field(min_length=1)]
+
+
+class Strict(BaseModel):
+    """Base of all settings: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TenantSettings(Strict):
+    """Settings of every tenant, whatever its kind."""
+
+    kind: str
+    mode: TenantMode = TenantMode.OBSERVE
+    may: frozenset[Right] | None = Field(
+        default=None, description="default per kind: files and inbox may not deactivate unless listed"
+    )
+    verified_domains: tuple[str, ...] = ()
+    employee_number_issuer: str | None = Field(default=None, description="default: the tenant itself")
+    authoritative: bool = True
+    include: Sql | None = None
+    exclude: Sql | None = None
+    interval: Span = timedelta(minutes=15)
+    freshness: Span | None = Field(default=None, description="default: twice the interval, at least an hour")
+    retired: bool = False
+    renamed_from: str | None = None
+    proxy: str | None = None
+    ca_bundle: str | None = None
+    shrink: float = Field(
+        default=20.0,
+        ge=0,
+        le=100,
+        description="percent of accounts that may vanish between two full reads before the read is suspect",
+    )
+
+
+class TargetSettings(Strict):
+    """Settings of every target, whatever its kind."""
+
+    kind: str
+    mode: TargetMode = TargetMode.PLAN_ONLY
+    include: Sql | None = None
+    proxy: str | None = None
+    ca_bundle: str | None = None
+    rate: float | None = Field(default=None, gt=0, description="writes per second; default by the connector")
+    delete: Span | None = Field(
+        default=None, description="grace period after which deactivated users are deleted; default: never"
+    )
+
+
+class Limit(Strict):
+    """At most max(floor, percent of the tenant's active persons in that target)."""
+
+    floor: int = Field(default=0, ge=0)
+    percent: float = Field(default=0.0, ge=0, le=100)
+
+    def most(self, population: int) -> int:
+        """How many changes pass."""
+        return max(self.floor, int(population * self.percent / 100))
+
+
+class Window(Limit):
+    """A limit over the last `days`."""
+
+    days: int = Field(default=7, gt=0)
+
+
+class DeactivateLimits(Strict):
+    """Per evidence kind, and over a rolling window. Out of scope and retired are held whenever they first appear."""
+
+    explicit: Limit = Limit(floor=10, percent=0.5)
+    absent: Limit = Limit(floor=3, percent=0.1)
+    out_of_scope: Limit = Limit()
+    retired: Limit = Limit()
+    window: Window = Window(days=7, floor=25, percent=1.5)
+
+
+class RemoveMemberLimits(Strict):
+    """Per group, and over all groups of a target."""
+
+    per_group: Limit = Limit(floor=3, percent=10)
+    overall: Limit = Limit(floor=50, percent=2)
+    out_of_scope: Limit = Limit()
+    retired: Limit = Limit()
+
+
+class Limits(Strict):
+    """What may happen in one run without a human."""
+
+    deactivate: DeactivateLimits = DeactivateLimits()
+    remove_member: RemoveMemberLimits = RemoveMemberLimits()
+    rename_user: Limit = Limit(floor=0)
+    reactivate_user: Limit = Limit(floor=10, percent=0.5)
+    update_user: Limit = Limit(floor=200, percent=20)
+    create_user: Limit = Limit(floor=200, percent=10)
+    add_member: Limit = Limit(floor=1000, percent=50)
+    delete_user: Limit = Limit(floor=3, percent=0.1)
+    delete_group: Limit = Limit(floor=0)
+
+
+MatchKey = Literal["immutable_id", "employee_number", "home_link", "verified_email", "verified_login"]
+AdoptKey = Literal["pinned", "employee_number", "verified_email", "user_name"]
+
+
+class Match(Strict):
+    """Which strong keys join accounts, strongest first."""
+
+    keys: tuple[MatchKey, ...] = ("immutable_id", "employee_number", "home_link", "verified_email", "verified_login")
+    hub_limit: int = Field(default=3, ge=1)
+
+
+class Adopt(Strict):
+    """How existing users of a target are paired with persons at first contact."""
+
+    by: tuple[AdoptKey, ...] = ("pinned", "employee_number", "verified_email")
+    ambiguous: Literal["hold"] = "hold"
+
+
+class Prefer(Strict):
+    """Per-attribute precedence."""
+
+    prefer: tuple[str, ...]
+
+
+class Status(Strict):
+    """Who decides whether a person is active."""
+
+    rule: Literal["home", "any_authoritative", "precedence"] = "home"
+
+
+class Map(Strict):
+    """How persons become users of a target: one SQL expression an attribute; the plain attribute where none is given."""
+
+    user_name: Sql = "coalesce(person.user_name, person.email)"
+    display_name: Sql = "coalesce(person.display_name, trim(concat_ws(' ', person.given_name, person.family_name)))"
+    email: Sql = "person.email"
+    given_name: Sql | None = None
+    family_name: Sql | None = None
+    title: Sql | None = None
+    department: Sql | None = None
+    company: Sql | None = None
+    location: Sql | None = None
+    phone: Sql | None = None
+    employee_number: Sql | None = None
+    locale: Sql | None = None
+    time_zone: Sql | None = None
+    rename: bool = False
+
+
+class GroupFrom(Strict):
+    """Which groups a rule takes: of one tenant, by name pattern (`Jira-*`), by native id, or by a SQL condition."""
+
+    tenant: str
+    name: str | None = None
+    native_id: str | None = None
+    where: Sql | None = None
+
+
+class GroupRule(Strict):
+    """Pushes groups of a tenant under a name."""
+
+    source: GroupFrom = Field(alias="from")
+    to: Sql = "group_name"
+    members: Literal["add_only", "exact"] = "add_only"
+    targets: tuple[str, ...] | None = None
+    join: bool = Field(
+        default=False, description="this rule may land on a name that another rule also makes; members are united"
+    )
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Rollout(Strict):
+    """Limits what is written to the members of these groups of the target, never what is read."""
+
+    groups: tuple[str, ...] = ()
+    persons: Sql | None = None
+
+
+class Protect(Strict):
+    """Extends the built-in list; `*` matches anything."""
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class RunSettings(Strict):
+    """What scheduled runs may do and whom they tell."""
+
+    scheduled: Literal["plan_only", "apply_safe"] = "plan_only"
+    compensate: Literal["within_target", "across_targets"] = "within_target"
+    foreign_edit: Literal["report", "repair"] = "report"
+    notify: tuple[SecretRef, ...] = ()
+
+
+class Schedule(Strict):
+    """Cron expressions in the directory's time zone."""
+
+    sync: str = "*/15 * * * *"
+    reconcile: str = "0 2 * * *"
+
+
+class Keep(Strict):
+    """How long files and history are kept."""
+
+    landing_days: int = Field(default=90, ge=1)
+    history_days: int = Field(default=730, ge=1)
+    inbox_days: int = Field(default=90, ge=1)
+    snapshots: int = Field(default=10, ge=1)
+
+
+class Settings(Strict):
+    """The whole file; tenants and targets as common settings beside those of their kind."""
+
+    directory: Annotated[str, Field(pattern=NAME_PATTERN)]
+    state: str = ".onefold"
+    landing: str | None = None
+    timezone: str = "UTC"
+    precedence: tuple[str, ...] = ()
+    tenants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
+    targets: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
+    match: Match = Match()
+    adopt: Adopt = Adopt()
+    attributes: dict[str, Prefer] = Field(default_factory=dict)
+    status: Status = Status()
+    scope: Sql | None = None
+    map: Map = Map()
+    groups: tuple[GroupRule, ...] = ()
+    rollout: Rollout | None = None
+    limits: Limits = Limits()
+    protect: Protect = Protect()
+    run: RunSettings = RunSettings()
+    schedule: Schedule = Schedule()
+    keep: Keep = Keep()
+
+
+BUILT_IN_PROTECTION = Protect(
+    users=("admin", "administrator", "root", "sysadmin", "svc-*", "breakglass*", "break-glass*"),
+    groups=(
+        "jira-administrators",
+        "jira-system-administrators",
+        "confluence-administrators",
+        "site-admins",
+        "system-administrators",
+    ),
+)
+DEFAULT_RIGHTS: dict[str, frozenset[Right]] = {
+    "files": frozenset(Right) - {Right.DEACTIVATE},
+    "inbox": frozenset(Right) - {Right.DEACTIVATE},
+}
