@@ -1,0 +1,47 @@
+"""The commented configuration that `onefold init` writes."""
+
+STARTER = """\
+# Onefold: many identity tenants in, one Jira and Confluence directory out.
+# `onefold check` validates this file; `onefold schema` prints its JSON Schema.
+# Nothing is written to a target until you set its mode to apply and approve the adoption plan.
+
+directory: example                    # permanent: person ids are made from it
+state: .onefold                       # state.duckdb, control.sqlite, landing/, snapshots/
+timezone: UTC                         # governs starts_on / ends_on and schedules
+
+precedence: [corp, hr]                # whose word counts more; the first is the highest
+
+tenants:
+  corp:
+    kind: scim                        # pull from any SCIM 2.0 server
+    mode: observe                     # observe: read and shown | add_only: never removes | live
+    url: https://idp.corp.example/scim/v2
+    token: env:CORP_SCIM_TOKEN        # secrets are references only: env:NAME, file:PATH, prefect:BLOCK
+    verified_domains: [corp.example]  # addresses under these join accounts of one human
+  hr:
+    kind: files                       # CSV, JSONL or Parquet
+    mode: observe
+    may: [attributes]                 # an export tells us titles; it never removes anybody
+    accounts:
+      glob: hr/*.csv
+      pick: newest
+      max_age: 36h
+      min_rows: 1
+      columns: {native_id: emp_no, employee_number: emp_no, email: mail, title: job_title}
+
+targets:
+  jira:
+    kind: jira_dc
+    mode: plan_only                   # plan_only until you switch it to apply
+    url: https://jira.example.com
+    token: env:JIRA_TOKEN
+    applications: [jira-software]
+
+scope: "account.user_type = 'member'" # who is desired; everyone is matched
+map:
+  user_name: "split_part(person.email, '@', 1)"   # names new accounts only
+  rename: false
+
+groups:
+  - {from: {tenant: corp, name: "jira-*"}, to: "lower(group_name)", members: add_only}
+"""
