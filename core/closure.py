@@ -16,8 +16,10 @@ LOW_HALF = np.int64(0xFFFFFFFF)
 
 @dataclass(frozen=True)
 class Closure:
-    """`effective`: EFFECTIVE, sorted and unique. `cycles`: group_keys of groups that contain themselves, directly or
-    through one another, ascending; such groups all have the union of their members."""
+    """`effective`: EFFECTIVE, sorted and unique. `cycles`: group_keys, ascending, of groups that contain themselves.
+
+    Groups that contain one another are one cycle and all have the union of their members.
+    """
 
     effective: pl.DataFrame
     cycles: tuple[tuple[int, ...], ...] = ()
@@ -42,7 +44,8 @@ def closure(memberships: pl.DataFrame, groups: pl.DataFrame) -> Closure:
 def _packed(memberships: pl.DataFrame) -> Ints:
     """(group, member) as one integer that sorts like the pair."""
     group = memberships.get_column("group_key").to_numpy().astype(np.int64)
-    return group << 32 | memberships.get_column("member_key").to_numpy()
+    packed: Ints = group << 32 | memberships.get_column("member_key").to_numpy()
+    return packed
 
 
 def _ordered(packed: Ints) -> Ints:
@@ -55,7 +58,8 @@ def _ordered(packed: Ints) -> Ints:
     if (steps < 0).any():
         packed = np.sort(packed, kind="stable")
         steps = np.diff(packed)
-    return packed[np.concatenate([[True], steps > 0])]
+    distinct: Ints = packed[np.concatenate([[True], steps > 0])]
+    return distinct
 
 
 def _unpacked(packed: Ints) -> pl.DataFrame:

@@ -199,8 +199,10 @@ def check(expression: str, *, roots: Roots) -> str | None:
 
 
 def _sealed(memory: str = "1GB", threads: int = 2) -> duckdb.DuckDBPyConnection:
-    """An in-memory database that reaches nothing outside of it. Common subexpressions stay where they are: DuckDB 2.0
-    would lift a failing cast that occurs twice out of TRY."""
+    """An in-memory database that reaches nothing outside of it.
+
+    Common subexpressions stay where they are: DuckDB 2.0 would lift a failing cast that occurs twice out of TRY.
+    """
     connection = duckdb.connect(
         ":memory:",
         config={"enable_external_access": "false", "memory_limit": memory, "threads": str(threads)},
@@ -255,7 +257,7 @@ class _Bench:
         timer = threading.Timer(self.seconds, self.connection.interrupt)
         timer.start()
         try:
-            frame = self.connection.sql(sql).pl()
+            frame: pl.DataFrame = self.connection.sql(sql).pl()
         finally:
             timer.cancel()
         return frame if frame.get_column(ROW).is_sorted() else frame.sort(ROW)
@@ -311,9 +313,7 @@ def _together(bench: _Bench, sound: Mapping[str, str]) -> dict[str, pl.Series]:
     return {name: frame.get_column(f"c{place}") for place, name in enumerate(sound)}
 
 
-def _apart(
-    bench: _Bench, sound: Mapping[str, str], key: pl.Series, failed: dict[str, Failure]
-) -> dict[str, pl.Series]:
+def _apart(bench: _Bench, sound: Mapping[str, str], key: pl.Series, failed: dict[str, Failure]) -> dict[str, pl.Series]:
     """Each expression alone, row by row under TRY; what fails is counted in `failed`."""
     values: dict[str, pl.Series] = {}
     for name, sql in sound.items():

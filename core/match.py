@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from core.frames import DOUBT, LINK, PERSON_ID, conform
 from core.match_keys import PINNED, STICKY, Keys, facts_frame, shared_keys
-from core.match_persons import assign, links
+from core.match_persons import assign, told
 from core.match_split import Labels, Pairs, Refused, recycled, split, violating
 from core.model import TenantFacts
 from core.normalise import NORMALISED
@@ -38,8 +38,11 @@ class MatchSettings:
 
 @dataclass(frozen=True)
 class Matching:
-    """The answer: LINK of every account, PERSON_ID of every person ever (also of those who hold no account now), DOUBT,
-    the person_keys whose component a veto split, and notes for the reader of the plan."""
+    """The answer of `match`.
+
+    `links`: LINK of every account; `persons`: PERSON_ID of every person ever, also of those who hold no account now;
+    `doubts`: DOUBT; `doubtful`: person_keys whose component a veto split; `notes`: for the reader of the plan.
+    """
 
     links: pl.DataFrame
     persons: pl.DataFrame
@@ -73,26 +76,15 @@ def match(
     refused: list[Refused] = []
     bad = violating(rows, labels, pairs, cap)
     if len(bad):
-        labels, refused = split(rows, keys, settings.keys, labels, bad, pairs, cap)
+        labels, refused = split(rows, keys, settings.keys, labels=labels, bad=bad, pairs=pairs, cap=cap)
     chosen, known = assign(rows, labels, conform(persons, PERSON_ID), settings.directory)
     return Matching(
-        links=_links(rows, chosen, known, links, keys, settings),
+        links=told(rows, chosen, known, existing=conform(links, LINK), keys=keys, tiers=settings.keys),
         persons=known,
         doubts=_doubts(rows, chosen, keys, pairs, refused),
         doubtful=frozenset(chosen.gather([row for each in refused for row in (each.a, each.b)]).to_list()),
         notes=keys.notes,
     )
-
-
-def _links(
-    rows: pl.DataFrame,
-    chosen: pl.Series,
-    persons: pl.DataFrame,
-    existing: pl.DataFrame,
-    keys: Keys,
-    settings: MatchSettings,
-) -> pl.DataFrame:
-    return links(rows, chosen, persons, conform(existing, LINK), keys, list(settings.keys))
 
 
 def _rows(
@@ -160,9 +152,7 @@ def _components(rows: pl.DataFrame, keys: Keys, pairs: Pairs) -> Labels:
     return labels
 
 
-def _doubts(
-    rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs, refused: list[Refused]
-) -> pl.DataFrame:
+def _doubts(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs, refused: list[Refused]) -> pl.DataFrame:
     """DOUBT: edges that a veto refused, and addresses that two persons claim though not both verifiably."""
     account = rows.get_column("account_key")
     split_up = pl.DataFrame(
@@ -211,7 +201,7 @@ def _suggestions(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs
         rule=pl.lit(SUGGESTED),
         reason=pl.format("{} is claimed by {}, not verified,{}{}", "value", "tenant", owner, "tenant_a"),
         score=pl.lit(SUGGESTION_SCORE),
-    ).cast(DOUBT)
+    ).select(pl.col(name).cast(kind) for name, kind in DOUBT.items())
 
 
 __all__ = ["DEFAULT_KEYS", "PINNED", "STICKY", "MatchSettings", "Matching", "match"]

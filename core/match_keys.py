@@ -19,7 +19,7 @@ PUBLIC_MAIL = frozenset(
     "hanmail.net zoho.com fastmail.com tutanota.com tuta.io hey.com orange.fr wanadoo.fr free.fr laposte.net sfr.fr "
     "libero.it virgilio.it tiscali.it alice.it seznam.cz wp.pl o2.pl onet.pl interia.pl uol.com.br bol.com.br terra.com.br "
     "rediffmail.com comcast.net verizon.net att.net sbcglobal.net bellsouth.net cox.net btinternet.com sky.com "
-    "virginmedia.com bluewin.ch telenet.be skynet.be ziggo.nl kpnmail.nl home.nl telia.com bigpond.com".split()
+    "virginmedia.com bluewin.ch telenet.be skynet.be ziggo.nl kpnmail.nl home.nl telia.com bigpond.com".split()  # noqa: SIM905 - a hundred quoted words read worse
 )
 PINNED, STICKY = "pinned", "sticky"
 WORDS: Mapping[str, str] = {  # how evidence of a tier begins
@@ -71,14 +71,17 @@ def facts_frame(tenants: Sequence[TenantFacts]) -> pl.DataFrame:
 
 
 def _verified(tenants: Sequence[TenantFacts], value: pl.Expr, *, primary: bool) -> pl.Expr:
-    """Whether a claimed address is verified (design section 5): listed or asserted by the vendor; or the primary address
-    of a non-guest of an authoritative tenant under a domain that is neither public nor verified by anybody."""
+    """Whether a claimed address is verified (design section 5): its domain is listed or asserted by the vendor.
+
+    Also verified is the primary address of a non-guest of an authoritative tenant, under a domain that is neither public
+    nor verified by another tenant.
+    """
     domains: dict[str, int] = {}
     allowed: list[int] = []
     for tenant in tenants:
         for name in (*tenant.verified_domains, *tenant.vendor_verified):
-            number = domains.setdefault(normalised_domain(name), len(domains))
-            allowed.append(tenant.tenant_key << 32 | number)
+            known = domains.setdefault(normalised_domain(name), len(domains))
+            allowed.append(tenant.tenant_key << 32 | known)
     domain = value.str.splitn("@", 2).struct.field("field_1")
     if not domains:
         listed, owned = pl.lit(False), pl.lit(False)
@@ -94,9 +97,7 @@ def _verified(tenants: Sequence[TenantFacts], value: pl.Expr, *, primary: bool) 
 
 def _claims(rows: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
     """Every address that an account claims: row, value, verified, login (true: as its login name only)."""
-    needed = rows.lazy().select(
-        "row", "tenant_key", "guest", "authoritative", "n_email", "n_aliases", "n_login"
-    )
+    needed = rows.lazy().select("row", "tenant_key", "guest", "authoritative", "n_email", "n_aliases", "n_login")
     value = pl.col("value")
 
     def shape(frame: pl.LazyFrame, *, primary: bool, login: bool) -> pl.LazyFrame:
@@ -146,9 +147,11 @@ def _repeated(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _homes(rows: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     """Guests with the account at home that they name: row, value; the home row of a value is the best-ranked one."""
-    wanted = rows.filter("guest").select(
-        "row", "tenant_key", value=pl.coalesce("n_home_email", "n_email")
-    ).drop_nulls("value")
+    wanted = (
+        rows.filter("guest")
+        .select("row", "tenant_key", value=pl.coalesce("n_home_email", "n_email"))
+        .drop_nulls("value")
+    )
     if wanted.is_empty():
         return pl.DataFrame(schema={"row": pl.UInt32(), "value": pl.String()})
     members = rows.filter(~pl.col("guest")).select("row", "tenant_key", "rank", "native_id")
@@ -189,9 +192,7 @@ def _without_hubs(
     return held.join(hubs.select("at").unique(), on="at", how="anti"), notes
 
 
-def shared_keys(
-    rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Sequence[str], hub_limit: int
-) -> Keys:
+def shared_keys(rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Sequence[str], hub_limit: int) -> Keys:
     """Keys that at least two accounts share; tier i is `tiers[i]`. Hub keys are left out and noted.
 
     `rows`: row, tenant_key, rank, native_id, guest, authoritative, issuer and the columns of NORMALISED.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 import duckdb
 import numpy as np
@@ -12,7 +13,9 @@ from core.frames import LINK, PERSON_ID
 from core.match_keys import STICKY, WORDS, Keys
 from core.match_split import Labels
 
-NAMESPACE = uuid.UUID("6f6e6566-6f6c-5d64-8a70-6572736f6e73")  # ours alone; never change it: every person_id hangs on it
+NAMESPACE = uuid.UUID(
+    "6f6e6566-6f6c-5d64-8a70-6572736f6e73"
+)  # ours alone; never change it: every person_id hangs on it
 FOUNDING = "founding"
 
 
@@ -32,7 +35,7 @@ def mint(directory: str, founders: pl.DataFrame) -> pl.Series:
         ).pl()
     h = pl.col("h")
     variant = h.str.slice(16, 1).replace_strict(list("0123456789abcdef"), list("89ab" * 4))
-    return digests.select(
+    ids: pl.DataFrame = digests.select(
         person_id=h.str.slice(0, 8)
         + "-"
         + h.str.slice(8, 4)
@@ -43,7 +46,8 @@ def mint(directory: str, founders: pl.DataFrame) -> pl.Series:
         + h.str.slice(17, 3)
         + "-"
         + h.str.slice(20, 12)
-    ).to_series()
+    )
+    return ids.to_series()
 
 
 def _kept(old: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
@@ -90,9 +94,7 @@ def _kept(old: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([kept, pl.DataFrame(chosen, schema=kept.schema, orient="row")])
 
 
-def assign(
-    rows: pl.DataFrame, labels: Labels, persons: pl.DataFrame, directory: str
-) -> tuple[pl.Series, pl.DataFrame]:
+def assign(rows: pl.DataFrame, labels: Labels, persons: pl.DataFrame, directory: str) -> tuple[pl.Series, pl.DataFrame]:
     """The person_key of every row, and PERSON_ID with the new persons appended; persons of nobody stay, keys are not reused.
 
     `rows`: row, account_key, rank, tenant, native_id, old_person. Independent of the order of rows: new persons are
@@ -146,21 +148,29 @@ def _minted(free: pl.DataFrame, persons: pl.DataFrame, directory: str) -> pl.Dat
     )
 
 
-def links(
-    rows: pl.DataFrame, chosen: pl.Series, persons: pl.DataFrame, existing: pl.DataFrame, keys: Keys, tiers: list[str]
+def told(
+    rows: pl.DataFrame,
+    chosen: pl.Series,
+    persons: pl.DataFrame,
+    *,
+    existing: pl.DataFrame,
+    keys: Keys,
+    tiers: Sequence[str],
 ) -> pl.DataFrame:
-    """LINK of every row, by account_key. A link that still holds stays as it was; a new one tells the strongest key that
-    its account shares with another of the person."""
+    """LINK of every row, by account_key.
+
+    A link that still holds stays as it was; a new one tells the strongest key that its account shares in its person.
+    """
     placed = rows.select("row", "account_key", "old_person").with_columns(person_key=chosen)
     same = pl.col("old_person").eq_missing(pl.col("person_key"))
     stay = existing.join(placed.filter(same).select("account_key", "person_key"), on=["account_key", "person_key"])
     new = placed.filter(~same)
     if new.is_empty():
         return stay.select(list(LINK)).sort("account_key")
-    told = _told(new, placed, keys, tiers)
+    strongest = _strongest(new, placed, keys, tiers)
     founders = persons.select("person_key", "founder_key")
     words = (
-        new.join(told, on="row", how="left")
+        new.join(strongest, on="row", how="left")
         .join(founders, on="person_key")
         .with_columns(
             rule=pl.when(pl.col("founder_key") == pl.col("account_key")).then(pl.lit(FOUNDING)).otherwise("rule")
@@ -177,7 +187,7 @@ def links(
     )
 
 
-def _told(new: pl.DataFrame, placed: pl.DataFrame, keys: Keys, tiers: list[str]) -> pl.DataFrame:
+def _strongest(new: pl.DataFrame, placed: pl.DataFrame, keys: Keys, tiers: Sequence[str]) -> pl.DataFrame:
     """row, rule, evidence: of each new link the strongest key shared inside its person."""
     inside = keys.shared.lazy().join(placed.lazy().select("row", "person_key"), on="row")
     joined = inside.filter(pl.len().over("key", "person_key") > 1).join(new.lazy().select("row"), on="row", how="semi")

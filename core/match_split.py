@@ -65,8 +65,10 @@ class _Row:
 
 
 def recycled(rows: pl.DataFrame, keys: Keys, tiers: Sequence[str]) -> dict[tuple[int, int], str]:
-    """Pairs that share an address although one account was made long after the other's end, and no stronger key says
-    that they are one human (contract: identity-sources.md section 8.2)."""
+    """Pairs that share an address although one account was made long after the other's end, with the reason.
+
+    Not where an HR number or immutable id says that they are one human (contract: identity-sources.md section 8.2).
+    """
     kinds = [place for place, name in enumerate(tiers) if name in ADDRESS_TIERS]
     times = rows.lazy().select("row", "created_at", "departed_at")
     held = keys.shared.lazy().filter(pl.col("tier").is_in(kinds)).join(times, on="row")
@@ -105,8 +107,8 @@ def violating(rows: pl.DataFrame, labels: Labels, pairs: Pairs, cap: int) -> Lab
     bad: list[Labels] = [np.flatnonzero(sizes > cap)]
     several = rows.select("tenant_key", "issuer", "n_employee_number", "seated").with_columns(label)
     several = several.filter(pl.Series(sizes[labels] > 1))
-    numbers = several.filter(pl.col("n_employee_number").is_not_null()).group_by("label", "issuer")
-    numbers = numbers.agg(low=pl.col("n_employee_number").min(), high=pl.col("n_employee_number").max())
+    number = pl.col("n_employee_number")
+    numbers = several.filter(number.is_not_null()).group_by("label", "issuer").agg(low=number.min(), high=number.max())
     bad.append(numbers.filter(pl.col("low") != pl.col("high")).get_column("label").to_numpy())
     seats = several.filter("seated").group_by("label", "tenant_key").len().filter(pl.col("len") > 1)
     bad.append(seats.get_column("label").to_numpy())
@@ -118,7 +120,7 @@ def violating(rows: pl.DataFrame, labels: Labels, pairs: Pairs, cap: int) -> Lab
 
 
 def split(
-    rows: pl.DataFrame, keys: Keys, tiers: Sequence[str], labels: Labels, bad: Labels, pairs: Pairs, cap: int
+    rows: pl.DataFrame, keys: Keys, tiers: Sequence[str], *, labels: Labels, bad: Labels, pairs: Pairs, cap: int
 ) -> tuple[Labels, list[Refused]]:
     """New labels with every component of `bad` split, and the edges refused (strongest one for each two persons)."""
     touched = np.flatnonzero(np.isin(labels, bad))
@@ -159,7 +161,16 @@ def split(
 def _known(rows: pl.DataFrame) -> dict[int, _Row]:
     """The few rows of violating components as Python values."""
     wanted = rows.select(
-        "row", "rank", "native_id", "n_employee_number", "issuer", "seated", "tenant_key", "tenant", "old_person", "guest"
+        "row",
+        "rank",
+        "native_id",
+        "n_employee_number",
+        "issuer",
+        "seated",
+        "tenant_key",
+        "tenant",
+        "old_person",
+        "guest",
     )
     return {
         row: _Row((rank, native), number, issuer, key if seated else None, tenant, person, guest)
@@ -229,7 +240,11 @@ def _conflict(
 def _derived(a: _Row, b: _Row, recycled_reason: str | None) -> tuple[str, str, bool] | None:
     """A veto that the data give for one pair."""
     if a.number and b.number and a.issuer == b.issuer and a.number != b.number:
-        return "employee_number", f"employee numbers {min(a.number, b.number)} and {max(a.number, b.number)} of {a.issuer} differ", False
+        return (
+            "employee_number",
+            f"employee numbers {min(a.number, b.number)} and {max(a.number, b.number)} of {a.issuer} differ",
+            False,
+        )
     if a.seat is not None and a.seat == b.seat:
         return "two_members", f"two enabled member accounts in {a.tenant}", False
     if recycled_reason:

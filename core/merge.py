@@ -50,9 +50,11 @@ def merge(
     person = order.get_column("person_key").to_numpy()
     start: Ints = np.flatnonzero(np.concatenate([[True], person[1:] != person[:-1]])).astype(np.int64)
     columns = _survivors(accounts, order, start, tenants, settings)
-    decision = decide(accounts, order, start, tenants, settings.status_rule, settings.today)
-    heads = order[start].select("person_key").join(
-        matching.persons.select("person_key", "person_id"), on="person_key", how="left", maintain_order="left"
+    decision = decide(accounts, order, start, tenants, rule=settings.status_rule, today=settings.today)
+    heads = (
+        order[start]
+        .select("person_key")
+        .join(matching.persons.select("person_key", "person_id"), on="person_key", how="left", maintain_order="left")
     )
     people = heads.with_columns(
         **{**columns, **_status(decision)},
@@ -63,8 +65,10 @@ def merge(
 
 
 def _ordered(accounts: pl.DataFrame, matching: Matching, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
-    """One row an account: person_key, place (row in `accounts`), account_key, tenant_key, rank, present, and what ranks it;
-    persons together, in each the account whose values count most first."""
+    """One row an account: persons together, in each the account whose values count most first.
+
+    Columns: person_key, place (row in `accounts`), account_key, tenant_key, rank, present and what ranks it.
+    """
     facts = {each.tenant_key: each for each in tenants}
     by_rank = sorted(tenants, key=lambda each: (each.rank, each.name))
     ranks = {each.tenant_key: place for place, each in enumerate(by_rank)}

@@ -42,7 +42,7 @@ class Decision:
 
 
 def decide(
-    accounts: pl.DataFrame, order: pl.DataFrame, start: Ints, tenants: Sequence[TenantFacts], rule: str, today: date
+    accounts: pl.DataFrame, order: pl.DataFrame, start: Ints, tenants: Sequence[TenantFacts], *, rule: str, today: date
 ) -> Decision:
     """`order`: rows of `merge._ordered`, persons together, each person's first row at `start`."""
     stances = _stances(accounts, order, tenants, today)
@@ -87,9 +87,7 @@ def _unless(values: pl.Series, mask: np.ndarray[tuple[int], np.dtype[np.bool_]])
     return values.set(pl.Series(mask), None) if mask.any() else values
 
 
-def _stances(
-    accounts: pl.DataFrame, order: pl.DataFrame, tenants: Sequence[TenantFacts], today: date
-) -> pl.DataFrame:
+def _stances(accounts: pl.DataFrame, order: pl.DataFrame, tenants: Sequence[TenantFacts], today: date) -> pl.DataFrame:
     """What each row of `order` says: tenant_key, tenant, stance, on, may, silent, authoritative, evidence, words."""
     facts = pl.DataFrame(
         {
@@ -120,8 +118,7 @@ def _stances(
     )
     rows = rows.with_columns(stance=stance.cast(pl.Int8))
     return rows.with_columns(
-        on=~pl.col("retired")
-        & ((pl.col("stance") == ON) | ((pl.col("stance") == ABSENT) & ~pl.col("trusted"))),
+        on=~pl.col("retired") & ((pl.col("stance") == ON) | ((pl.col("stance") == ABSENT) & ~pl.col("trusted"))),
         silent=pl.col("active").is_null() & pl.col("gone").is_null(),
         evidence=pl.when("retired")
         .then(pl.lit(Evidence.RETIRED.value))
@@ -131,7 +128,9 @@ def _stances(
     )
 
 
-def _reasons(chosen: pl.DataFrame, stances: pl.DataFrame, order: pl.DataFrame, start: Ints, active: pl.Series) -> pl.Series:
+def _reasons(
+    chosen: pl.DataFrame, stances: pl.DataFrame, order: pl.DataFrame, start: Ints, active: pl.Series
+) -> pl.Series:
     """Words for those who are inactive, with the tenants that say otherwise, and for those whom a doubtful read keeps."""
     people = order.get_column("person_key").gather(start)
     shown = chosen.with_columns(person_key=people, active_now=active)
