@@ -55,8 +55,6 @@ def _is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bo
     return isinstance(state.data, TransientError) or "TransientError" in (state.message or "")
 
 
-
-
 read_task = task(
     read_tenant,
     name="read",
@@ -118,7 +116,9 @@ def _tell(inst: Installation, result: order.Result) -> None:
     facts = {"run_id": result.run_id, "exit": int(result.exit)}
     if result.planned is not None:
         planned = result.planned
-        create_markdown_artifact(plan_as_markdown(inst, planned.digest), key="plan", description=f"plan {planned.digest[:8]}")
+        create_markdown_artifact(
+            plan_as_markdown(inst, planned.digest), key="plan", description=f"plan {planned.digest[:8]}"
+        )
         rows = [
             {"target": target, "verb": verb, "ready": counts["ready"].get(verb, 0), "held": counts["held"].get(verb, 0)}
             for target, counts in planned.counts.items()
@@ -126,7 +126,9 @@ def _tell(inst: Installation, result: order.Result) -> None:
         ]
         create_table_artifact(rows or [{"target": "all", "verb": "nothing to do", "ready": 0, "held": 0}], key="counts")
         if planned.held or planned.incomplete:
-            emit_event("onefold.run.held", resource=resource, payload={**facts, "digest": planned.digest, "held": planned.held})
+            emit_event(
+                "onefold.run.held", resource=resource, payload={**facts, "digest": planned.digest, "held": planned.held}
+            )
     if result.applied is not None:
         emit_event("onefold.run.applied", resource=resource, payload={**facts, **result.applied.document()})
     if result.exit in {Exit.FAILED, Exit.REFUSED}:
@@ -138,7 +140,9 @@ def _state(result: order.Result) -> State[Any]:
     if result.exit in {Exit.FAILED, Exit.REFUSED, Exit.UNEXPECTED}:
         return Failed(message=f"run {result.run_id} ended with exit code {int(result.exit)}")
     if result.exit is Exit.HELD:
-        return Completed(name="Held", message=f"run {result.run_id}: some changes are held or an input was not complete")
+        return Completed(
+            name="Held", message=f"run {result.run_id}: some changes are held or an input was not complete"
+        )
     return Completed(message=f"run {result.run_id} done")
 
 

@@ -25,7 +25,11 @@ def check(inst: Installation, *, live: bool) -> list[Finding]:
 
 def _about_config(inst: Installation) -> Iterator[Finding]:
     config = inst.config
-    yield Finding("ok", inst.path.name, f"{len(config.tenants)} tenants, {len(config.targets)} targets, {len(config.settings.groups)} group rules")
+    yield Finding(
+        "ok",
+        inst.path.name,
+        f"{len(config.tenants)} tenants, {len(config.targets)} targets, {len(config.settings.groups)} group rules",
+    )
     for note in config.notes:
         yield Finding("warning", "precedence", note, "List it, so that the order is yours")
     known = Control.known_tenants(inst.state)
@@ -67,7 +71,11 @@ def _source(inst: Installation, name: str) -> Iterator[Finding]:
             yield from source.check()
         else:
             page = next(iter(source.accounts()), None)
-            yield Finding("ok" if page and page.received else "warning", name, f"answers; first page holds {page.received if page else 0} accounts")
+            yield Finding(
+                "ok" if page and page.received else "warning",
+                name,
+                f"answers; first page holds {page.received if page else 0} accounts",
+            )
     except OnefoldError as error:
         yield Finding("error", name, error.problem, error.remedy or "")
     finally:
