@@ -148,13 +148,17 @@ def _immutable_id(values: pl.Series) -> pl.Series:
     )
     swapped = pl.col("straight").str.replace(PAIRS, "${4}${3}${2}${1}${6}${5}${8}${7}${9}")
     distinct = pl.select(value=values.unique().drop_nulls())
-    table = distinct.with_columns(straight=straight).select(
-        "value",
-        hex=pl.coalesce(
-            pl.when(pl.col("straight") <= swapped).then(pl.col("straight")).otherwise(swapped),
-            pl.when(length > 0).then(given.str.encode("hex")),
-        ),
-    )
+    table = (
+        distinct.with_columns(straight=straight)
+        .select(
+            "value",
+            hex=pl.coalesce(
+                pl.when(pl.col("straight") <= swapped).then(pl.col("straight")).otherwise(swapped),
+                pl.when(length > 0).then(given.str.encode("hex")),
+            ),
+        )
+        .filter(~pl.col("hex").str.contains(r"^(00)+$"))
+    )  # an empty GUID is nobody's
     return pl.select(value=values).join(table, on="value", how="left", maintain_order="left").get_column("hex")
 
 
