@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 from core.frames import DOUBT, LINK, PERSON_ID, conform
 from core.match_keys import PINNED, STICKY, Keys, facts_frame, shared_keys
-from core.match_persons import assign, told
-from core.match_split import Labels, Pairs, Refused, recycled, split, violating
+from core.match_persons import SPLIT, assign, separated, told
+from core.match_split import SCORES, Labels, Pairs, Refused, recycled, split, violating
 from core.model import TenantFacts
 from core.normalise import NORMALISED
 
@@ -78,11 +78,14 @@ def match(
     if len(bad):
         labels, refused = split(rows, keys, settings.keys, labels=labels, bad=bad, pairs=pairs, cap=cap)
     chosen, known = assign(rows, labels, conform(persons, PERSON_ID), settings.directory)
+    linked = told(rows, chosen, known, existing=conform(links, LINK), keys=keys, tiers=settings.keys, pinned=pairs.same)
+    parted = separated(rows, linked, pairs.human)
+    doubtful = {*chosen.gather([row for each in refused for row in (each.a, each.b)])}
     return Matching(
-        links=told(rows, chosen, known, existing=conform(links, LINK), keys=keys, tiers=settings.keys),
+        links=linked,
         persons=known,
-        doubts=_doubts(rows, chosen, keys, pairs, refused),
-        doubtful=frozenset(chosen.gather([row for each in refused for row in (each.a, each.b)]).to_list()),
+        doubts=_doubts(rows, chosen, keys, pairs, [_refused(rows, refused), _parted(parted)]),
+        doubtful=frozenset(doubtful.union(parted.get_column("person_key"), parted.get_column("other_person"))),
         notes=keys.notes,
     )
 
@@ -152,10 +155,10 @@ def _components(rows: pl.DataFrame, keys: Keys, pairs: Pairs) -> Labels:
     return labels
 
 
-def _doubts(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs, refused: list[Refused]) -> pl.DataFrame:
-    """DOUBT: edges that a veto refused, and addresses that two persons claim though not both verifiably."""
+def _refused(rows: pl.DataFrame, refused: list[Refused]) -> pl.DataFrame:
+    """DOUBT of edges that a veto refused."""
     account = rows.get_column("account_key")
-    split_up = pl.DataFrame(
+    return pl.DataFrame(
         {
             "account_a": account.gather([each.a for each in refused]),
             "account_b": account.gather([each.b for each in refused]),
@@ -165,7 +168,24 @@ def _doubts(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs, ref
         },
         schema=DOUBT,
     )
-    both = pl.concat([split_up, _suggestions(rows, chosen, keys, pairs)])
+
+
+def _parted(parted: pl.DataFrame) -> pl.DataFrame:
+    """DOUBT of accounts that were one person until a veto parted them; stays until a human agrees."""
+    return parted.select(
+        account_a="account_key",
+        account_b="other_key",
+        rule=pl.lit(SPLIT),
+        reason=pl.lit("they were one person until a veto parted them"),
+        score=pl.lit(SCORES[STICKY]),
+    ).select(pl.col(name).cast(kind) for name, kind in DOUBT.items())
+
+
+def _doubts(
+    rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs, vetoed: list[pl.DataFrame]
+) -> pl.DataFrame:
+    """DOUBT, one row a pair: what vetoes refused, and addresses that two persons claim though not both verifiably."""
+    both = pl.concat([*vetoed, _suggestions(rows, chosen, keys, pairs)])
     low, high = pl.min_horizontal("account_a", "account_b"), pl.max_horizontal("account_a", "account_b")
     return (
         both.with_columns(account_a=low, account_b=high)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import duckdb
 import numpy as np
 import polars as pl
 
 from core.frames import LINK, PERSON_ID
-from core.match_keys import STICKY, WORDS, Keys
+from core.match_keys import PINNED, STICKY, WORDS, Keys
 from core.match_split import Labels
 
 NAMESPACE = uuid.UUID(
     "6f6e6566-6f6c-5d64-8a70-6572736f6e73"
 )  # ours alone; never change it: every person_id hangs on it
-FOUNDING = "founding"
+FOUNDING, SPLIT = "founding", "split"
 
 
 def mint(directory: str, founders: pl.DataFrame) -> pl.Series:
@@ -156,6 +156,7 @@ def told(
     existing: pl.DataFrame,
     keys: Keys,
     tiers: Sequence[str],
+    pinned: Collection[tuple[int, int]],
 ) -> pl.DataFrame:
     """LINK of every row, by account_key.
 
@@ -167,24 +168,66 @@ def told(
     new = placed.filter(~same)
     if new.is_empty():
         return stay.select(list(LINK)).sort("account_key")
-    strongest = _strongest(new, placed, keys, tiers)
-    founders = persons.select("person_key", "founder_key")
+    held = pl.col("old_person").is_in(chosen.unique().implode())
+    founder = pl.col("founder_key") == pl.col("account_key")
+    from_person = pl.format("person {}", "old_person")
+    # A founder has no key to tell; one that left a person tells which, and so does one that came along with a person.
     words = (
-        new.join(strongest, on="row", how="left")
-        .join(founders, on="person_key")
+        new.join(_strongest(new, placed, keys, tiers), on="row", how="left")
+        .join(_pins(placed, pinned), on="row", how="left")
+        .join(persons.select("person_key", "founder_key"), on="person_key")
         .with_columns(
-            rule=pl.when(pl.col("founder_key") == pl.col("account_key")).then(pl.lit(FOUNDING)).otherwise("rule")
+            rule=pl.when(pl.col("old_person").is_not_null() & (founder | pl.col("rule").is_null()) & ~pl.col("pin"))
+            .then(pl.when(held).then(pl.lit(SPLIT)).otherwise(pl.lit(STICKY)))
+            .when(founder)
+            .then(pl.lit(FOUNDING))
+            .when("pin")
+            .then(pl.lit(PINNED))
+            .otherwise(pl.col("rule").fill_null(FOUNDING))
         )
-        .select(
-            "account_key",
-            "person_key",
-            rule=pl.col("rule").fill_null(FOUNDING),
-            evidence=pl.when(pl.col("rule") != FOUNDING).then("evidence"),
+        .with_columns(
+            evidence=pl.when(pl.col("rule").is_in([SPLIT, STICKY]))
+            .then(from_person)
+            .when(pl.col("rule") == PINNED)
+            .then(pl.lit(WORDS[PINNED]))
+            .when(pl.col("rule") != FOUNDING)
+            .then("evidence")
         )
     )
     return pl.concat([stay.select(list(LINK)), words.select(pl.col(n).cast(k) for n, k in LINK.items())]).sort(
         "account_key"
     )
+
+
+def _pins(placed: pl.DataFrame, pinned: Collection[tuple[int, int]]) -> pl.DataFrame:
+    """row, pin: whether a decision joins the row to another of its person."""
+    person = placed.get_column("person_key")
+    joined = {a for a, b in pinned if person[a] == person[b]}
+    return placed.select("row", pin=pl.col("row").is_in(sorted(joined)))
+
+
+def separated(rows: pl.DataFrame, links: pl.DataFrame, human: Collection[tuple[int, int]]) -> pl.DataFrame:
+    """Accounts that a veto once took out of a person whom others still hold, unless a human said that they differ.
+
+    Columns: account_key, person_key, other_person, and other_key, the lowest account of that person.
+    """
+    left = links.filter(pl.col("rule") == SPLIT).with_columns(
+        other_person=pl.col("evidence").str.strip_prefix("person ").cast(pl.Int32)
+    )
+    found = left.join(
+        links.select("account_key", "person_key").rename({"account_key": "other_key", "person_key": "other_person"}),
+        on="other_person",
+    ).filter(pl.col("person_key") != pl.col("other_person"))
+    if human:
+        key = rows.get_column("account_key")
+        said = pl.DataFrame(
+            {"account_key": key.gather([a for a, _ in human]), "other_key": key.gather([b for _, b in human])}
+        ).join(links.select("account_key", "person_key"), on="account_key")
+        decided = said.join(links.select(other_key="account_key", other_person="person_key"), on="other_key").select(
+            "person_key", "other_person"
+        )
+        found = found.join(decided, on=["person_key", "other_person"], how="anti")
+    return found.sort("account_key", "other_key").unique("account_key", keep="first", maintain_order=True)
 
 
 def _strongest(new: pl.DataFrame, placed: pl.DataFrame, keys: Keys, tiers: Sequence[str]) -> pl.DataFrame:

@@ -145,7 +145,7 @@ def split(
         else:
             rule, reason, human = conflict
             text = f"{WORDS.get(tier, tier)} {value}: {reason}"
-            if not human:
+            if not human and tier != STICKY:  # what was one person until now is told by its link
                 refused.setdefault((a, b), Refused(a, b, rule, text, SCORES[tier]))
     fresh = labels.copy()
     offset = int(labels.max()) + 1
