@@ -8,7 +8,7 @@ into one person is refused, and so the component comes apart at its weakest edge
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +50,15 @@ class Refused:
     score: float
 
 
+@dataclass(frozen=True)
+class Conflict:
+    """Why two accounts must not be one person: the veto's name, its words, and whether a human said so."""
+
+    rule: str
+    reason: str
+    human: bool = False
+
+
 @dataclass
 class _Row:
     """What vetoes look at."""
@@ -62,6 +71,22 @@ class _Row:
     person: int | None
     guest: bool
     partners: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Rows that share a key, in order of rank and native_id."""
+
+    tier: str
+    value: str
+    rows: list[int]
+
+    def pairs(self, known: Mapping[int, _Row]) -> Iterator[tuple[int, int]]:
+        """All pairs that the key joins, each once; two guests of one home are joined by the home, never by one another."""
+        for place, b in enumerate(self.rows):
+            for a in self.rows[:place]:
+                if self.tier != "home_link" or known[a].guest != known[b].guest:
+                    yield a, b
 
 
 def recycled(rows: pl.DataFrame, keys: Keys, tiers: Sequence[str]) -> dict[tuple[int, int], str]:
@@ -130,32 +155,49 @@ def split(
             known[a].partners.add(b)
     clusters: dict[int, list[int]] = {row: [row] for row in known}
     home = {row: row for row in known}
-    refused: dict[tuple[int, int], Refused] = {}
-    for a, b, tier, value in _edges(known, keys, tiers, pairs):
+    pins, groups = _pins(known, pairs), _groups(known, keys, tiers)
+    for a, b in _strongest_first(known, pins, groups):
         first, second = home[a], home[b]
-        if first == second:
+        if first == second or _conflict(clusters[first], clusters[second], known, pairs, cap):
             continue
-        conflict = _conflict(clusters[first], clusters[second], known, pairs, cap)
-        if conflict is None:
-            if len(clusters[first]) < len(clusters[second]):
-                first, second = second, first
-            for row in clusters[second]:
-                home[row] = first
-            clusters[first] += clusters.pop(second)
-        else:
-            rule, reason, human = conflict
-            text = f"{WORDS.get(tier, tier)} {value}: {reason}"
-            if not human and tier != STICKY:  # what was one person until now is told by its link
-                refused.setdefault((a, b), Refused(a, b, rule, text, SCORES[tier]))
+        if len(clusters[first]) < len(clusters[second]):
+            first, second = second, first
+        for row in clusters[second]:
+            home[row] = first
+        clusters[first] += clusters.pop(second)
     fresh = labels.copy()
-    offset = int(labels.max()) + 1
-    for row, root in home.items():
-        fresh[row] = offset + root
-    strongest: dict[tuple[int, int], Refused] = {}
-    for each in refused.values():
-        ends = (home[each.a], home[each.b])
-        strongest.setdefault((min(ends), max(ends)), each)
-    return fresh, list(strongest.values())
+    fresh[list(home)] = int(labels.max()) + 1 + np.array(list(home.values()))
+    for members in clusters.values():
+        members.sort(key=lambda row: known[row].order)
+
+    def conflict(one: int, other: int) -> Conflict | None:
+        return _conflict(clusters[one], clusters[other], known, pairs, cap)
+
+    return fresh, _refused(known, home, groups, conflict)
+
+
+def _refused(
+    known: Mapping[int, _Row],
+    home: Mapping[int, int],
+    groups: list[_Group],
+    conflict: Callable[[int, int], Conflict | None],
+) -> list[Refused]:
+    """For each two persons the strongest key that they share, with a veto between them; none where a human parted them.
+
+    What was one person until now is not asked: the same keys give the same doubts in every later run.
+    """
+    found: dict[tuple[int, int], Refused | None] = {}
+    for group in groups:
+        for a, b in group.pairs(known):
+            one, other = sorted((home[a], home[b]))
+            if one == other or (one, other) in found:
+                continue
+            why = conflict(one, other)
+            found[one, other] = None
+            if why and not why.human:
+                text = f"{WORDS[group.tier]} {group.value}: {why.reason}"
+                found[one, other] = Refused(a, b, why.rule, text, SCORES[group.tier])
+    return [each for each in found.values() if each]
 
 
 def _known(rows: pl.DataFrame) -> dict[int, _Row]:
@@ -178,75 +220,65 @@ def _known(rows: pl.DataFrame) -> dict[int, _Row]:
     }
 
 
-def _edges(
-    known: dict[int, _Row], keys: Keys, tiers: Sequence[str], pairs: Pairs
-) -> Iterator[tuple[int, int, str, str]]:
-    """Every edge between known rows as (row, row, tier name, value), strongest first, in an order of names alone."""
+def _pins(known: Mapping[int, _Row], pairs: Pairs) -> list[tuple[int, int]]:
+    """Pinned pairs of known rows, in an order of names alone."""
+    pins = [(a, b) for a, b in pairs.same if a in known and b in known and known[a].order < known[b].order]
+    return sorted(pins, key=lambda pair: (known[pair[0]].order, known[pair[1]].order))
 
-    def by_name(row: int) -> tuple[int, str]:
-        return known[row].order
 
-    pins = [(a, b) for a, b in pairs.same if a in known and b in known and by_name(a) < by_name(b)]
-    for a, b in sorted(pins, key=lambda pair: (by_name(pair[0]), by_name(pair[1]))):
-        yield a, b, PINNED, "same"
+def _groups(known: Mapping[int, _Row], keys: Keys, tiers: Sequence[str]) -> list[_Group]:
+    """The keys of known rows, strongest first, in an order of names alone."""
     members = pl.DataFrame({"row": list(known)}, schema={"row": pl.UInt32()})
     held = keys.shared.join(members, on="row", how="semi").join(keys.values.select("key", "value"), on="key")
     groups: dict[tuple[int, str], list[int]] = defaultdict(list)
     for row, tier, value in held.select("row", "tier", "value").iter_rows():
         groups[tier, value].append(row)
-    ordered = [(tier, value, sorted(groups[tier, value], key=by_name)) for tier, value in sorted(groups)]
+    return [
+        _Group(tiers[tier], value, sorted(groups[tier, value], key=lambda row: known[row].order))
+        for tier, value in sorted(groups)
+    ]
+
+
+def _strongest_first(
+    known: Mapping[int, _Row], pins: list[tuple[int, int]], groups: list[_Group]
+) -> Iterator[tuple[int, int]]:
+    """Every edge between known rows, strongest first."""
+    yield from pins
+    for group in groups:
+        for a, b in group.pairs(known):
+            if known[a].person is not None and known[a].person == known[b].person:
+                yield a, b
     persons: dict[int, list[int]] = defaultdict(list)
-    for row in sorted(known, key=by_name):
+    for row in sorted(known, key=lambda each: known[each].order):
         if (person := known[row].person) is not None:
             persons[person].append(row)
-    for tier, value, rows in ordered:
-        for a, b in _pairs_of(rows, tiers[tier], known):
-            if known[a].person is not None and known[a].person == known[b].person:
-                yield a, b, tiers[tier], value
-    for person in sorted(persons, key=lambda each: by_name(persons[each][0])):
-        for a, b in _pairs_of(persons[person], STICKY, known):
-            yield a, b, STICKY, "one person until now"
-    for tier, value, rows in ordered:
-        for a, b in _pairs_of(rows, tiers[tier], known):
-            yield a, b, tiers[tier], value
+    for rows in persons.values():  # in order of their best-ranked account
+        yield from _Group(STICKY, "", rows).pairs(known)
+    for group in groups:
+        yield from group.pairs(known)
 
 
-def _pairs_of(rows: list[int], tier: str, known: dict[int, _Row]) -> Iterator[tuple[int, int]]:
-    """All pairs that a key joins, each once; two guests of one home are joined by the home, never by one another."""
-    for place, b in enumerate(rows):
-        for a in rows[:place]:
-            if tier != "home_link" or known[a].guest != known[b].guest:
-                yield a, b
-
-
-def _conflict(
-    first: list[int], second: list[int], known: dict[int, _Row], pairs: Pairs, cap: int
-) -> tuple[str, str, bool] | None:
-    """Why two clusters may not become one person: veto, reason, whether a human said so; null when they may."""
-    derived: tuple[str, str, bool] | None = None
+def _conflict(first: list[int], second: list[int], known: dict[int, _Row], pairs: Pairs, cap: int) -> Conflict | None:
+    """Why two clusters may not become one person; null when they may. What a human said comes before what data say."""
+    derived: Conflict | None = None
     for one in first:
         a = known[one]
         for other in second:
-            b = known[other]
-            if other in a.partners and (one, other) in pairs.human:
-                return "decision", pairs.vetoes[one, other], True
+            parted = other in a.partners
+            if parted and (one, other) in pairs.human:
+                return Conflict("decision", pairs.vetoes[one, other], human=True)
             if derived is None and (one, other) not in pairs.same:
-                derived = _derived(a, b, pairs.vetoes.get((one, other)) if other in a.partners else None)
+                derived = _derived(a, known[other], pairs.vetoes[one, other] if parted else None)
     if derived is None and len(first) + len(second) > cap:
-        return "component_cap", f"together more than {cap} accounts", False
+        return Conflict("component_cap", f"together more than {cap} accounts")
     return derived
 
 
-def _derived(a: _Row, b: _Row, recycled_reason: str | None) -> tuple[str, str, bool] | None:
+def _derived(a: _Row, b: _Row, recycled_reason: str | None) -> Conflict | None:
     """A veto that the data give for one pair."""
     if a.number and b.number and a.issuer == b.issuer and a.number != b.number:
-        return (
-            "employee_number",
-            f"employee numbers {min(a.number, b.number)} and {max(a.number, b.number)} of {a.issuer} differ",
-            False,
-        )
+        low, high = sorted((a.number, b.number))
+        return Conflict("employee_number", f"employee numbers {low} and {high} of {a.issuer} differ")
     if a.seat is not None and a.seat == b.seat:
-        return "two_members", f"two enabled member accounts in {a.tenant}", False
-    if recycled_reason:
-        return "recycled_address", recycled_reason, False
-    return None
+        return Conflict("two_members", f"two enabled member accounts in {a.tenant}")
+    return Conflict("recycled_address", recycled_reason) if recycled_reason else None
