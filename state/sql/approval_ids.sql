@@ -1,0 +1,2 @@
+-- Which approvals are known?
+SELECT approval_id AS id FROM core_approval ORDER BY id

@@ -1,0 +1,2 @@
+-- What is frozen?
+SELECT subject FROM frozen ORDER BY subject

@@ -1,0 +1,2 @@
+-- What was shown under this name?
+SELECT rows FROM mirror WHERE name = ?

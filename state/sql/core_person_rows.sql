@@ -1,0 +1,2 @@
+-- Who are the people, merged?
+SELECT * EXCLUDE (valid_from_run) FROM core_person

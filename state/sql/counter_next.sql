@@ -1,0 +1,2 @@
+-- Which number is free?
+SELECT next FROM counter WHERE name = $name

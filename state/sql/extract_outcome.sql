@@ -1,0 +1,2 @@
+-- What became of this extract?
+SELECT outcome, outcome_reason FROM extract WHERE extract_id = $extract_id

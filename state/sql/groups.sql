@@ -1,0 +1,2 @@
+-- Which groups do all tenants have, gone ones too?
+SELECT * EXCLUDE (gone_since, valid_from_run) FROM raw_group ORDER BY group_key

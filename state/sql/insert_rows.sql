@@ -1,0 +1,2 @@
+-- Which rows join the table?
+INSERT INTO {table} BY NAME SELECT * FROM incoming

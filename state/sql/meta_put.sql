@@ -1,0 +1,2 @@
+-- What is to be remembered under this name?
+INSERT INTO meta VALUES ($name, $value) ON CONFLICT DO UPDATE SET value = excluded.value

@@ -1,0 +1,2 @@
+-- Which bookkeeping of the last snapshot is renewed?
+DELETE FROM snap.{table}

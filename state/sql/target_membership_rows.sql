@@ -1,0 +1,2 @@
+-- Which memberships does this target hold, as far as we know?
+SELECT * EXCLUDE (valid_from_run) FROM target_membership WHERE target_key = $target_key

@@ -1,0 +1,5 @@
+-- What does the newest plan keep back, and why?
+CREATE VIEW holds AS
+SELECT * FROM plan_hold
+WHERE digest = (SELECT digest FROM plan_header ORDER BY plan_no DESC LIMIT 1)
+ORDER BY hold_id
