@@ -16,6 +16,7 @@ from core.match_split import Labels
 NAMESPACE = uuid.UUID(
     "6f6e6566-6f6c-5d64-8a70-6572736f6e73"
 )  # ours alone; never change it: every person_id hangs on it
+FEW = 500  # below, opening a database costs more than it saves
 FOUNDING, SPLIT = "founding", "split"
 
 
@@ -23,6 +24,12 @@ def mint(directory: str, founders: pl.DataFrame) -> pl.Series:
     """uuid5 of directory, founding tenant, generation and native_id: frame with tenant, native_id, generation, in its order."""
     if founders.is_empty():
         return pl.Series("person_id", [], dtype=pl.String)
+    if founders.height <= FEW:
+        names = founders.select("tenant", "generation", "native_id").iter_rows()
+        ids_of_few = [
+            str(uuid.uuid5(NAMESPACE, f"{directory}/{tenant}/{turn}/{native}")) for tenant, turn, native in names
+        ]
+        return pl.Series("person_id", ids_of_few, dtype=pl.String)
     named = founders.select(
         place=pl.int_range(pl.len()),
         name=pl.format("{}/{}/{}/{}", pl.lit(directory), "tenant", "generation", "native_id"),

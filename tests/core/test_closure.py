@@ -69,7 +69,9 @@ def test_cycles_are_exactly_the_groups_that_reach_themselves(pairs):
         return group in seen
 
     found = closure(edges(*((outer, inner, True) for outer, inner in pairs)), groups(range(1, 9)))
-    assert {group for ring in found.cycles for group in ring} == {group for group in range(1, 9) if reaches_itself(group)}
+    assert {group for ring in found.cycles for group in ring} == {
+        group for group in range(1, 9) if reaches_itself(group)
+    }
 
 
 def test_a_group_that_contains_itself_is_named():
