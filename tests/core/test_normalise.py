@@ -38,8 +38,20 @@ def test_spellings_of_one_address_are_equal(spelling):
 
 @pytest.mark.parametrize(
     "value",
-    ["", " ", "none", "x500:/o=corp", "sip:ada@corp.example", "ada_corp.example#EXT#@b.example", "test@corp.example"]
-    + ["ada@corp", "a b@corp.example", "ada@@corp.example", "noreply@corp.example", "@corp.example"],
+    [
+        "",
+        " ",
+        "none",
+        "x500:/o=corp",
+        "sip:ada@corp.example",
+        "ada_corp.example#EXT#@b.example",
+        "test@corp.example",
+        "noreply@corp.example",
+        "ada@corp",
+        "a b@corp.example",
+        "ada@@corp.example",
+        "@corp.example",
+    ],
 )
 def test_what_is_no_mailbox_of_a_human_is_no_address(value):
     """Placeholders, other schemes and guests' logins join nobody."""
@@ -57,7 +69,7 @@ def test_case_is_folded_not_lowered():
     """Letters whose case folding is not their lower case are folded as Python folds them; the dotless i stays another letter."""
     assert one("user_name", "STRASSE", "n_user_name") == one("user_name", "Straße", "n_user_name")
     assert one("user_name", "ΟΔΟΣ", "n_user_name") == one("user_name", "οδος", "n_user_name")
-    assert one("user_name", "ı", "n_user_name") != one("user_name", "i", "n_user_name")
+    assert one("user_name", "\u0131", "n_user_name") != one("user_name", "i", "n_user_name")
 
 
 @pytest.mark.parametrize("value", ["7", "007", " 7 ", "7.0", "0007.00", "\uff17"])
