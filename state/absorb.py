@@ -72,10 +72,10 @@ def _users(session: Session, number: int, rows: pl.DataFrame, values: pl.DataFra
         .with_columns(remote_id=pl.coalesce("remote_id", "key_id", adopted))
         .filter(pl.col("remote_id").is_not_null())
     )
-    active = pl.when(pl.col("verb").is_in([Verb.CREATE_USER.value, Verb.REACTIVATE_USER.value])).then(True)
-    active = active.when(pl.col("verb") == Verb.DEACTIVATE_USER.value).then(False)
-    there = pl.when(pl.col("verb") == Verb.DELETE_USER.value).then(False)
-    there = there.when(pl.col("verb") != Verb.ADOPT_USER.value).then(True)
+    alive = pl.when(pl.col("verb").is_in([Verb.CREATE_USER.value, Verb.REACTIVATE_USER.value])).then(True)
+    active = alive.when(pl.col("verb") == Verb.DEACTIVATE_USER.value).then(False)
+    deleted = pl.when(pl.col("verb") == Verb.DELETE_USER.value).then(False)
+    there = deleted.when(pl.col("verb") != Verb.ADOPT_USER.value).then(True)
     facts = rows.group_by("remote_id", maintain_order=True).agg(
         active.drop_nulls().last().alias("is_active"),
         there.drop_nulls().last().alias("is_there"),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import polars as pl
 
@@ -80,7 +80,7 @@ class Control:
         """Lets go of the file."""
         self._con.close()
 
-    def __enter__(self) -> Control:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -243,7 +243,7 @@ class Control:
 
     def _many(self, text: str, rows: Sequence[Sequence[object]]) -> None:
         with self._turn, writing(self._con):
-            self._con.executemany(text, rows)  # type: ignore[arg-type]  # SQLite judges the values
+            self._con.executemany(text, rows)
 
 
 _SET_RUN = {

@@ -53,7 +53,7 @@ def merge_edges(
     there = pl.col("gone").is_null()
     live_groups = groups.filter(there).select("native_id", "group_key")
     found, unknown = _resolve(asked, accounts.filter(there), live_groups)
-    existing = _pack(stood)
+    existing = np.sort(stood["packed"].to_numpy())
     if complete:
         desired = found
     else:
@@ -96,7 +96,8 @@ def _resolve(edges: pl.DataFrame, accounts: pl.DataFrame, groups: pl.DataFrame) 
 def _pack(edges: pl.DataFrame) -> Packed:
     """(group_key, nested, member_key) in one signed integer: keys stay below 2^31."""
     group, member = edges["group_key"].to_numpy().astype(np.int64), edges["member_key"].to_numpy().astype(np.int64)
-    return (group << 32) | (edges["nested"].to_numpy().astype(np.int64) << 31) | member
+    packed: Packed = (group << 32) | (edges["nested"].to_numpy().astype(np.int64) << 31) | member
+    return packed
 
 
 def _unpack(packed: Packed) -> pl.DataFrame:
@@ -112,10 +113,11 @@ def _unpack(packed: Packed) -> pl.DataFrame:
 
 
 def _distinct(packed: Packed) -> Packed:
-    ordered = np.sort(packed)
+    ordered: Packed = np.sort(packed)
     if ordered.size < 2:
         return ordered
-    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])]
+    distinct: Packed = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])]
+    return distinct
 
 
 def _without_gone(packed: Packed, accounts: pl.DataFrame, groups: pl.DataFrame) -> Packed:
@@ -148,6 +150,5 @@ def _difference(a: Packed, b: Packed) -> tuple[Packed, Packed]:
 def _keep_aside(session: Session, tenant_key: int, before: pl.DataFrame, unknown: pl.DataFrame) -> None:
     if before.height == unknown.height and before.sort(ASIDE).equals(unknown.sort(ASIDE)):
         return
-    session.changed()
     session.run("membership_aside_clear", {"tenant_key": tenant_key})
     session.insert("raw_membership_aside", unknown.with_columns(tenant_key=pl.lit(tenant_key, pl.Int16)))

@@ -26,7 +26,6 @@ def close_rows(session: Session, table: str, gone: pl.DataFrame, run_no: int) ->
     """Ends the validity of the rows with the keys in `gone`. A row opened by the same run leaves no trace."""
     if not gone.height:
         return
-    session.changed()
     keys = KEYS[table]
     with session.lent(closing=gone.select(keys)):
         for name in ("close_rows_keep", "close_rows_delete"):

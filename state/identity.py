@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from io import RawIOBase
+from typing import IO, cast
 
 import polars as pl
 
@@ -36,7 +37,7 @@ class _Hasher(RawIOBase):
         return True
 
     def write(self, data: object) -> int:
-        view = memoryview(data)  # type: ignore[arg-type]  # io's protocol: any buffer
+        view = memoryview(cast("bytes", data))
         self.digest.update(view)
         return view.nbytes
 
@@ -44,7 +45,7 @@ class _Hasher(RawIOBase):
 def content_of(frame: pl.DataFrame) -> str:
     """A digest of a frame's content and layout, to see quickly that it is the one written last."""
     sink = _Hasher()
-    frame.rechunk().write_ipc(sink, compression="uncompressed")  # type: ignore[arg-type]  # any writable binary file will do
+    frame.rechunk().write_ipc(cast("IO[bytes]", sink), compression="uncompressed")
     return f"{pl.__version__}:{frame.height}:{sink.digest.hexdigest()}"
 
 
@@ -70,7 +71,3 @@ def save_identity(
             total = Saved(total.added + moved[0], total.changed + moved[1], total.ended + moved[2])
     return total
 
-
-def digest_of_text(text: str) -> str:
-    """A short digest of a text."""
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

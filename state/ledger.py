@@ -192,7 +192,11 @@ class Ledger:
             rows = ask(self._con, "quarantine_list")
         return [
             Quarantined(
-                *(str(each) for each in row[:5]),
+                target=str(row[0]),
+                object_id=str(row[1]),
+                fingerprint=str(row[2]),
+                verb=str(row[3]),
+                label=str(row[4]),
                 attempts=int(str(row[5])),
                 next_try_at=unstamp(row[6]),
                 error=str(row[7]),

@@ -19,11 +19,10 @@ Params = Mapping[str, object]
 
 @dataclass
 class Session:
-    """The writer's connection. `revision` is raised by every transaction that changes more than bookkeeping (runs, extracts)."""
+    """An open connection and its transactions."""
 
     con: duckdb.DuckDBPyConnection
     _open: int = field(default=0, init=False)
-    _changed: bool = field(default=False, init=False)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -36,21 +35,15 @@ class Session:
                 self._open -= 1
             return
         self.con.begin()
-        self._open, self._changed = 1, False
+        self._open = 1
         try:
             yield
-            if self._changed:
-                self.put("revision", str(int(self.get("revision") or 0) + 1))
         except BaseException:
             self._open = 0
             self.con.rollback()
             raise
         self._open = 0
         self.con.commit()
-
-    def changed(self) -> None:
-        """Says that this transaction changes what analysts see: the next snapshot must be written anew."""
-        self._changed = True
 
     def run(self, name: str, params: Params | None = None) -> None:
         """Executes `sql/<name>.sql`."""
@@ -82,7 +75,6 @@ class Session:
         """Appends rows by column names; columns left out become null."""
         if not frame.height:
             return
-        self.changed()
         with self.lent(incoming=frame):
             self.con.execute(statement("insert_rows").format(table=table)).fetchall()
 

@@ -81,7 +81,6 @@ def mark_adopted(session: Session, target: str, run_id: str, now: datetime) -> N
     """Ends first contact."""
     number = target_key(session, target)
     with session.transaction():
-        session.changed()
         session.run("target_adopt", {"target_key": number, "run_id": run_id, "now": now})
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import duckdb
 import polars as pl
@@ -14,6 +15,7 @@ import polars as pl
 from core.errors import RefusedError
 from core.model import PlanHeader
 from state import plans
+from state.migrate import NAME as STATE_FILE
 from state.plans import StoredPlan
 from state.private import private_file, private_folder, sync_folder
 from state.session import Params, Session
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 FOLDER = "snapshots"
 LATEST = "latest.duckdb"
-# What changes in every run, also when nothing else does: renewed in a copy of the last snapshot.
-BOOKKEEPING = ("run", "extract", "tenant", "plan_header", "meta", "history_run")
 VIEWS = (
     "people", "accounts", "links", "groups", "memberships", "target_accounts", "runs", "changes", "planned_changes", "holds",
     "approvals", "time_to_deprovision", "license_waste", "duplicates", "orphans",
@@ -35,77 +35,60 @@ VIEWS = (
 def publish(store: Store, *, now: datetime, keep: int = 10) -> Path:
     """Writes `snapshots/<time>.duckdb` and points `latest.duckdb` at it; keeps the newest `keep`. Returns its path.
 
-    Dying anywhere leaves the previous `latest.duckdb` in place.
+    Dying anywhere leaves the previous `latest.duckdb` in place. Costs a copy of the file, whatever changed.
     """
     folder = private_folder(store.folder / FOLDER)
     path = folder / f"{now:%Y%m%dT%H%M%S%f}.duckdb"
     draft = folder / f".{path.name}.draft"
     for stale in folder.glob(".*.draft*"):
         stale.unlink()
-    session = store.session
-    revision = session.get("revision") or "0"
-    latest = folder / LATEST
-    again = latest.exists() and _revision_of(latest) == revision
-    if again:
-        shutil.copyfile(latest, draft)
-    _write(session, draft, revision, now, again=again)
+    _copy(store, draft)
+    _dress(store.session.con, draft, now)
     private_file(draft)
     draft.replace(path)
     link = folder / f".{LATEST}.draft"
     os.link(path, link)
-    link.replace(latest)
+    link.replace(folder / LATEST)
     sync_folder(folder)
-    _forget(folder, keep)
+    for old in sorted(folder.glob("[0-9]*.duckdb"))[: -max(keep, 1)]:
+        old.unlink()
     return path
 
 
-def _revision_of(path: Path) -> str | None:
-    """Which state a snapshot shows; None when it cannot be told, such as after an upgrade."""
-    try:
-        with duckdb.connect(str(path), read_only=True) as con:
-            found = con.execute(statement("published_revision")).fetchall()
-    except duckdb.Error:
-        return None
-    if not found or found[0][1] != _layout():
-        return None
-    return str(found[0][0])
+def _copy(store: Store, draft: Path) -> None:
+    """A copy of the state's file as of now; the state stays open.
+
+    Another process copies: if this one opened and closed the file, the kernel would drop DuckDB's lock on it. While a
+    log cannot be folded in, DuckDB copies row by row instead.
+    """
+    con, source = store.session.con, store.folder / STATE_FILE
+    con.execute("CHECKPOINT")
+    log = source.with_name(f"{source.name}.wal")
+    if log.exists() and log.stat().st_size:
+        con.execute("ATTACH ? AS snap", [str(draft)])
+        name = con.execute("SELECT current_database()").fetchall()[0][0]
+        con.execute(f'COPY FROM DATABASE "{name}" TO snap')
+        con.execute("DETACH snap")
+        return
+    copier = shutil.which("cp") or "/bin/cp"
+    subprocess.run([copier, "--", str(source), str(draft)], check=True, capture_output=True)  # noqa: S603 - our own two paths
 
 
-def _layout() -> str:
-    """Names the shape of the views: another program's snapshot is written anew."""
-    from state.identity import digest_of_text
-
-    return digest_of_text("".join(views()))
-
-
-def _write(session: Session, draft: Path, revision: str, now: datetime, *, again: bool) -> None:
-    con = session.con
+def _dress(con: duckdb.DuckDBPyConnection, draft: Path, now: datetime) -> None:
+    """Adds the documented views and the time of publication."""
     name = con.execute("SELECT current_database()").fetchall()[0][0]
     con.execute("ATTACH ? AS snap", [str(draft)])
     try:
-        if again:
-            for table in BOOKKEEPING:
-                con.execute(statement("snapshot_clear").format(table=table))
-                con.execute(statement("snapshot_renew").format(table=table, state=name))
-            con.execute("DROP TABLE snap.published")
-        else:
-            con.execute(f'COPY FROM DATABASE "{name}" TO snap')
-        con.execute(statement("snapshot_publish"), {"now": now, "revision": revision, "layout": _layout()})
-        if not again:
-            con.execute("USE snap")
-            try:
-                for text in views():
-                    con.execute(text)
-            finally:
-                con.execute(f'USE "{name}"')
+        con.execute("USE snap")
+        con.begin()
+        con.execute(statement("snapshot_publish"), {"now": now})
+        for text in views():
+            con.execute(text)
+        con.commit()
         con.execute("CHECKPOINT snap")
     finally:
+        con.execute(f'USE "{name}"')
         con.execute("DETACH snap")
-
-
-def _forget(folder: Path, keep: int) -> None:
-    for old in sorted(folder.glob("[0-9]*.duckdb"))[: -max(keep, 1)]:
-        old.unlink()
 
 
 def export_parquet(store_or_snapshot: Store | Snapshot, folder: Path) -> list[Path]:
@@ -130,7 +113,7 @@ class Snapshot:
     def __init__(self, con: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._session = Session(con)
         self.path = path
-        self.published_at: datetime = con.execute(statement("published_revision")).fetchall()[0][2]
+        self.published_at: datetime = con.execute(statement("published_at")).fetchall()[0][0]
 
     @classmethod
     def open(cls, folder: Path) -> Snapshot:
@@ -144,7 +127,7 @@ class Snapshot:
         """Lets go of the file."""
         self._session.con.close()
 
-    def __enter__(self) -> Snapshot:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -162,7 +145,8 @@ class Snapshot:
 
     def query(self, text: str, params: Params | None = None) -> pl.DataFrame:
         """The answer to a question in SQL."""
-        return self._session.con.sql(text, params=dict(params or {})).pl()
+        answer: pl.DataFrame = self._session.con.sql(text, params=dict(params or {})).pl()
+        return answer
 
     def plan(self, prefix: str) -> StoredPlan:
         """The plan whose digest starts with `prefix`. RefusedError when none or several do."""

@@ -79,7 +79,7 @@ def writing(con: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 def ask(con: sqlite3.Connection, name: str, params: Sequence[object] = ()) -> list[tuple[object, ...]]:
     """All rows of `sql/<name>.sql` with question marks filled in."""
-    return con.execute(statement(name), params).fetchall()  # type: ignore[arg-type]  # SQLite judges the values
+    return con.execute(statement(name), params).fetchall()
 
 
 def stamp(at: datetime) -> str:

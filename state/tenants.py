@@ -73,7 +73,6 @@ def rename_tenant(session: Session, old: str, name: str) -> None:
     if old not in known:
         raise RefusedError(f"{old} was never read", tenant=name, remedy="Remove `renamed_from`")
     with session.transaction():
-        session.changed()
         session.run("tenant_rename", {"old": old, "name": name})
         session.run("decision_rename_tenant", {"old": old, "name": name})
 

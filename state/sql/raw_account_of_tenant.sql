@@ -1,2 +1,2 @@
--- Which accounts of this tenant are known, gone ones too?
-SELECT * EXCLUDE (valid_from_run) FROM raw_account WHERE tenant_key = $tenant_key ORDER BY native_id
+-- Which accounts of this tenant are known, gone ones too? (sorted by the caller)
+SELECT * EXCLUDE (valid_from_run) FROM raw_account WHERE tenant_key = $tenant_key

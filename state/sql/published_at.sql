@@ -1,0 +1,2 @@
+-- When was this snapshot published?
+SELECT published_at FROM published

@@ -1,2 +1,0 @@
--- Which bookkeeping of the last snapshot is renewed?
-DELETE FROM snap.{table}
