@@ -29,8 +29,7 @@ def closure(memberships: pl.DataFrame, groups: pl.DataFrame) -> Closure:
     """Effective members of every group, of MEMBERSHIP and GROUP frames. Edges of groups that are gone count for nobody."""
     gone = groups.filter(pl.col("gone").is_not_null()).get_column("group_key")
     if len(gone):
-        into_gone = pl.col("nested") & pl.col("member_key").is_in(gone.implode())
-        memberships = memberships.filter(~(pl.col("group_key").is_in(gone.implode()) | into_gone))
+        memberships = memberships.filter(~pl.col("group_key").is_in(gone.implode()))
     nested = memberships.filter("nested")
     direct = _ordered(_packed(memberships if nested.is_empty() else memberships.filter(~pl.col("nested"))))
     if nested.is_empty():

@@ -305,6 +305,30 @@ def test_on_a_split_the_side_with_most_links_keeps_the_id():
     assert after.persons["person_id"].n_unique() == 2
 
 
+def test_when_a_person_is_parted_a_shared_key_decides_who_goes_with_whom():
+    """Two that exclude each other part; the third goes with the one it shares a key with, not with the first by name.
+
+    The doubt stays in later runs, although no key joins the parted any more, until a human agrees.
+    """
+    tenants = tuple(tenant(key, issuer="hr") for key in (1, 2, 3))
+    same = {"email": MAIL}
+    accounts = frame({"tenant_key": 1, **same}, {"tenant_key": 2, **same}, {"tenant_key": 3, **same})
+    before = run(accounts, tenants)
+    moved = accounts.with_columns(
+        email=pl.lit(None, pl.String),
+        employee_number=pl.Series(["8", "7", None]),
+        immutable_id=pl.Series([None, "x", "x"]),
+    )
+    after = run(moved, tenants, before=before)
+    assert people(after) == [[1], [2, 3]]
+    later = run(moved, tenants, before=after)
+    assert later.doubts.select("account_a", "account_b", "rule").rows() == [(1, 2, "split")]
+    assert later.doubtful == {1, 2}
+    agreed = run(moved, tenants, before=later, decisions=[(1, 3, "different")])
+    assert agreed.doubts.is_empty()
+    assert agreed.doubtful == frozenset()
+
+
 def test_keys_of_persons_are_never_reused():
     """A person whom nobody holds any more stays known, and the next one gets the next number."""
     before = run(frame({"tenant_key": 1}, {"tenant_key": 1}), TWO)
