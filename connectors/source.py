@@ -40,6 +40,8 @@ class Rejected:
 class Page:
     """One page as the vendor sent it: rows (dicts, or a frame from columnar sources), and what it says of its place.
 
+    A frame may hold `present` itself; without it, every row speaks of every column of the frame. A membership whose
+    `member_kind` is null is a group's when its id is a group's and no account's; the runner finds out.
     `received` is the number of records in the vendor's answer, rejected ones included. `total` is the vendor's claim for
     the whole listing, `cursor` where the next page starts (None on the last page), `cursor_after` on the last page of a
     listing with deltas: where the next delta read starts. `warnings` are doubts that make the verdict `suspect` at least,

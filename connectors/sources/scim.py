@@ -1,0 +1,260 @@
+"""Pulls one tenant from a SCIM 2.0 service (RFC 7644, cursors of RFC 9865). Counting and judging are the runner's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, Field, field_validator
+
+from connectors.http import Http
+from connectors.scim_records import USER_TYPES, Odd, to_account, to_edges, to_group
+from connectors.source import Finding, Object, Page, Rejected, Row, SourceContext, source
+from core.errors import OnefoldError, TerminalError
+from core.settings import SecretRef, Strict
+
+SILENT = (200, 400, 401, 403, 404, 405, 501)  # ServiceProviderConfig is optional: whatever it says, reading goes on
+
+
+class ScimSettings(Strict):
+    """What is special to a SCIM service."""
+
+    url: str = Field(description="base URL; /Users and /Groups are below it")
+    token: SecretRef | None = Field(default=None, description="bearer token")
+    headers: dict[str, str] = Field(default_factory=dict, description="further headers; nothing secret")
+    page_size: int = Field(default=200, ge=1, le=10_000, description="rows to ask for; the service may give fewer")
+    paging: Literal["auto", "index", "cursor"] = Field(
+        default="auto", description="auto: cursors where ServiceProviderConfig offers them"
+    )
+    members: Literal["auto", "inline", "per_group"] = Field(
+        default="auto", description="auto: asks for single groups until a listing is seen to show members"
+    )
+    external_id: Literal["ignore", "immutable_id", "employee_number"] = Field(
+        default="ignore", description="what externalId is here; unless ignored it joins accounts across tenants"
+    )
+    user_types: dict[str, Literal["member", "guest", "external"]] = Field(
+        default_factory=dict, description="meaning of userType, beside the usual words"
+    )
+    proxy: str | None = None
+    ca_bundle: str | None = None
+    rate: float | None = Field(default=None, gt=0, description="requests per second; default: as fast as it answers")
+
+    @field_validator("headers")
+    @classmethod
+    def _no_credentials(cls, headers: dict[str, str]) -> dict[str, str]:
+        if any(name.lower() in {"authorization", "cookie", "x-api-key"} for name in headers):
+            raise ValueError("holds a credential; write it as token: env:NAME")
+        return headers
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """One ListResponse: its resources as sent, and what is odd about its place."""
+
+    resources: list[Any]
+    total: int | None
+    cursor: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+
+
+@source
+class Scim:
+    """One SCIM service. It shows what its operator lets the token see; the total it claims is held against what came."""
+
+    Settings: ClassVar[type[BaseModel]] = ScimSettings
+    needs: ClassVar[tuple[str, ...]] = ("a bearer token that may read /Users and /Groups",)
+
+    def __init__(self, settings: ScimSettings, context: SourceContext) -> None:
+        self.settings = settings
+        self._place: dict[str, Any] = {"tenant": context.tenant}
+        headers = {"Accept": "application/scim+json, application/json", **settings.headers}
+        if token := context.secrets.get("token"):
+            headers["Authorization"] = f"Bearer {token}"
+        self._http = Http(
+            settings.url,
+            place=self._place,
+            headers=headers,
+            ca_bundle=settings.ca_bundle,
+            proxy=settings.proxy,
+            transport=context.transport,
+            rate=settings.rate,
+        )
+        self._offer: Mapping[str, Any] | None = None
+
+    def accounts(self) -> Iterator[Page]:
+        """Every user."""
+        kinds = {**USER_TYPES, **{word.lower(): kind for word, kind in self.settings.user_types.items()}}
+
+        def convert(user: dict[str, Any]) -> Row:
+            return to_account(user, user_types=kinds, external_id=self.settings.external_id)
+
+        for listing in self._listings("Users"):
+            rows, rejected = _converted("accounts", listing.resources, convert)
+            yield _page("accounts", listing, rows, rejected)
+
+    def groups(self) -> Iterator[Page]:
+        """Every group, each page followed by the members of its groups."""
+        shown = self.settings.members == "inline"
+        for listing in self._listings("Groups"):
+            rows, rejected = _converted("groups", listing.resources, to_group)
+            yield _page("groups", listing, rows, rejected)
+            groups = [each for each in listing.resources if isinstance(each, dict) and isinstance(each.get("id"), str)]
+            if (
+                self.settings.members == "auto"
+            ):  # an empty group leaves the attribute out; so does a service that hides it
+                shown = shown or any(each.get("members") for each in groups)
+            edges: list[Row] = []
+            odd: list[Rejected] = []
+            gaps: list[str] = []
+            for group in groups:
+                found, wrong = to_edges(group if shown or "members" in group else self._whole(group, gaps))
+                edges += found
+                odd += wrong
+            yield Page("memberships", edges, len(edges) + len(odd), rejected=odd, gaps=gaps)
+
+    def memberships(self) -> Iterator[Page]:
+        """Nothing: groups bring their members along."""
+        yield from ()
+
+    def close(self) -> None:
+        """Lets go of connections."""
+        self._http.close()
+
+    def check(self) -> Iterator[Finding]:
+        """Whether both listings answer, with how many rows, and how pages are turned."""
+        for path in ("Users", "Groups"):
+            try:
+                total = self._list(path, {"startIndex": 1, "count": 1}).total
+            except OnefoldError as error:
+                yield Finding("error", path, error.problem, error.remedy or "")
+                continue
+            many = "an unknown number of" if total is None else str(total)
+            yield Finding("warning" if not total else "ok", path, f"{many} resources")
+        yield Finding("ok", "paging", "by cursor" if self._by_cursor() else "by index")
+
+    def _listings(self, path: str) -> Iterator[_Listing]:
+        return self._cursored(path) if self._by_cursor() else self._indexed(path)
+
+    def _indexed(self, path: str) -> Iterator[_Listing]:
+        """RFC 7644, 3.4.2.4: 1-based, and forward by the rows that came, whatever was asked for or is claimed."""
+        start, first = 1, None
+        while True:
+            listing = self._list(path, {"startIndex": start, "count": self._size()})
+            rows, total = listing.resources, listing.total
+            begins = rows[0].get("id") if rows and isinstance(rows[0], dict) else None
+            again = start > 1 and begins is not None and begins == first
+            first = begins if start == 1 else first
+            received = start - 1 + len(rows)
+            if again:
+                listing.gaps.append(
+                    f"/{path} ignores startIndex: asked for row {start} it began with the first row again"
+                )
+            if total is None and start == 1:
+                listing.warnings.append(f"/{path} does not say how many there are: nothing proves that all came")
+            if total is not None and received > total:
+                listing.gaps.append(f"/{path} gave {received} rows and counts {total}: rows came past the end")
+            if total is not None and not rows and received < total:
+                listing.gaps.append(f"/{path} ended after {received} of {total} rows")
+            yield listing
+            if again or not rows or (total is not None and received >= total):
+                return
+            start += len(rows)
+
+    def _cursored(self, path: str) -> Iterator[_Listing]:
+        """RFC 9865, 2: an empty cursor asks for the first page; the page without `nextCursor` is the last."""
+        cursor, used = "", {""}
+        while True:
+            listing = self._list(path, {"cursor": cursor, "count": self._size()})
+            again = listing.cursor in used
+            if again:
+                listing.gaps.append(f"/{path} gives the same cursor twice: its pages run in a circle")
+            yield listing
+            if listing.cursor is None or again:
+                return
+            cursor = listing.cursor
+            used.add(cursor)
+
+    def _list(self, path: str, params: Mapping[str, Any]) -> _Listing:
+        answer = self._http.request("GET", path, params=params, ok=(200, 404))
+        if answer.status == 404:
+            raise answer.error(remedy=f"`url` must be the address below which /{path} is", object=path)
+        body = answer.json()
+        resources = body.get("Resources", []) if isinstance(body, dict) else None
+        if resources is None and isinstance(body, dict) and body.get("totalResults") == 0:
+            resources = []
+        if not isinstance(resources, list) or not {"Resources", "totalResults"} & set(body):
+            raise TerminalError(
+                f"{answer.what} gave no SCIM list",
+                object=path,
+                remedy=f"`url` must be the address below which /{path} answers as RFC 7644 says",
+                **self._place,
+            )
+        total, cursor = body.get("totalResults"), body.get("nextCursor")
+        if isinstance(total, str) and total.isdecimal():
+            total = int(total)
+        return _Listing(
+            resources,
+            total if isinstance(total, int) and not isinstance(total, bool) else None,
+            cursor if isinstance(cursor, str) and cursor else None,
+        )
+
+    def _pagination(self) -> Mapping[str, Any]:
+        """What ServiceProviderConfig says of pages (RFC 9865, 4); nothing when there is none."""
+        if self._offer is None:
+            answer = self._http.request("GET", "ServiceProviderConfig", ok=SILENT)
+            body = answer.json() if answer.status == 200 else {}
+            offer = body.get("pagination") if isinstance(body, dict) else None
+            self._offer = offer if isinstance(offer, dict) else {}
+        return self._offer
+
+    def _by_cursor(self) -> bool:
+        if self.settings.paging == "auto":
+            return self._pagination().get("cursor") is True
+        return self.settings.paging == "cursor"
+
+    def _size(self) -> int:
+        most = self._pagination().get("maxPageSize") if self.settings.paging == "auto" else None
+        wanted = self.settings.page_size
+        return min(wanted, most) if isinstance(most, int) and most > 0 else wanted
+
+    def _whole(self, group: dict[str, Any], gaps: list[str]) -> dict[str, Any]:
+        """The group asked for alone, with its members."""
+        answer = self._http.request("GET", f"Groups/{quote(group['id'], safe='')}", ok=(200, 404))
+        body = answer.json() if answer.status == 200 else None
+        if not isinstance(body, dict):
+            gaps.append(f"group {group['id']} was listed and could not be read alone ({answer.status})")
+            return group
+        return {**body, "id": group["id"]}
+
+
+def _converted(
+    name: Object, resources: list[Any], convert: Callable[[dict[str, Any]], Row]
+) -> tuple[list[Row], list[Rejected]]:
+    rows, rejected = [], []
+    for each in resources:
+        if not isinstance(each, dict):
+            rejected.append(Rejected(name, None, "resource", "is no JSON object", each))
+            continue
+        try:
+            rows.append(convert(each))
+        except Odd as odd:
+            native_id = each.get("id") if isinstance(each.get("id"), str) else None
+            raw = {key: value for key, value in each.items() if key.lower() != "password"}
+            rejected.append(Rejected(name, native_id or None, odd.name, odd.problem, raw))
+    return rows, rejected
+
+
+def _page(name: Object, listing: _Listing, rows: list[Row], rejected: list[Rejected]) -> Page:
+    return Page(
+        name,
+        rows,
+        len(listing.resources),
+        total=listing.total,
+        cursor=listing.cursor,
+        rejected=rejected,
+        warnings=listing.warnings,
+        gaps=listing.gaps,
+    )
