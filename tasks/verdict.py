@@ -72,12 +72,14 @@ def judge(
     doubts = list(reading.warnings)
     for name, tally in reading.tallies.items():
         if not delta:
-            missing += _repeats(name, tally) + _count(name, tally)
+            missing += _repeats(name, tally)
+        if not delta and reading.error is None:  # after an error, what is missing is its consequence and no news
+            missing += _count(name, tally)
             doubts += _moved(name, tally)
         for (column, problem, known), many in sorted(tally.aside.items()):
             text = _aside(name, column, problem, many, tally.sample.get((column, problem, known)))
             (doubts if known else missing).append(text)
-    if not delta:
+    if not delta and reading.error is None:
         doubts += _smaller(reading, previous, shrink)
     reasons = tuple(dict.fromkeys([*missing, *doubts]))
     if reading.error and not any(tally.received for tally in reading.tallies.values()):
