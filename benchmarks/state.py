@@ -75,7 +75,9 @@ def tenant(index: int, accounts: int, rng: np.random.Generator) -> Frames:
     present = sum(BIT[each] for each in rows.columns if each in BIT)
     groups = max(accounts // 20, 1)
     group_ids = pl.select(pl.format("{}-g{}-0123456789abcdef", pl.lit(index), pl.int_range(groups))).to_series()
-    packed = np.unique(rng.integers(0, groups, accounts * MEMBERSHIPS) * accounts + rng.integers(0, accounts, accounts * MEMBERSHIPS))
+    packed = np.unique(
+        rng.integers(0, groups, accounts * MEMBERSHIPS) * accounts + rng.integers(0, accounts, accounts * MEMBERSHIPS)
+    )
     return {
         "accounts": conform(rows.with_columns(present=pl.lit(present, pl.UInt64)), LANDED["accounts"]),
         "groups": conform(pl.DataFrame({"native_id": group_ids, "name": group_ids}), LANDED["groups"]),
@@ -194,7 +196,10 @@ def the_state(folder: Path, accounts: int) -> None:
 def the_ledger(folder: Path, batches: int = 100, size: int = 100) -> None:
     """Group commits: our ledger against the same rows in a DuckDB table."""
     after = {"user_name": "ada", "email": "ada@corp.example", "display_name": "Ada"}
-    rows = [Intent(seq, "jira", Verb.CREATE_USER, f"person:{seq}", f"{seq:032x}", user_name="ada", after=after) for seq in range(size)]
+    rows = [
+        Intent(seq, "jira", Verb.CREATE_USER, f"person:{seq}", f"{seq:032x}", user_name="ada", after=after)
+        for seq in range(size)
+    ]
     with Store.open(folder, purpose="bench", now=lambda: NOW) as store:
 
         def once() -> None:
@@ -206,11 +211,16 @@ def the_ledger(folder: Path, batches: int = 100, size: int = 100) -> None:
         with timed("ledger into the shadow"):
             store.record_receipts("run", NOW)
     con = duckdb.connect(str(folder / "compare.duckdb"))
-    con.execute("CREATE TABLE intent (intent_id BIGINT, target VARCHAR, verb VARCHAR, object_id VARCHAR, fingerprint VARCHAR, user_name VARCHAR)")
+    con.execute(
+        "CREATE TABLE intent (intent_id BIGINT, target VARCHAR, verb VARCHAR, object_id VARCHAR, fingerprint VARCHAR, user_name VARCHAR)"
+    )
     con.execute("CREATE TABLE receipt (intent_id BIGINT, outcome VARCHAR, remote_id VARCHAR)")
 
     def in_duckdb() -> None:
-        intents = pl.DataFrame([(row.seq, row.target, row.verb.value, row.object_id, row.fingerprint, row.user_name) for row in rows], orient="row")
+        intents = pl.DataFrame(
+            [(row.seq, row.target, row.verb.value, row.object_id, row.fingerprint, row.user_name) for row in rows],
+            orient="row",
+        )
         receipts = pl.DataFrame([(row.seq, "applied", "1") for row in rows], orient="row")
         for name, frame in (("intent", intents), ("receipt", receipts)):
             con.register("incoming", frame)
@@ -234,7 +244,9 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=100_000)
     parser.add_argument("--ledger", action="store_true", help="only the ledger")
     chosen = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, DuckDB {duckdb.__version__}, polars {pl.__version__}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, DuckDB {duckdb.__version__}, polars {pl.__version__}"
+    )
     folder = Path(tempfile.mkdtemp(prefix="onefold-bench-"))
     try:
         if not chosen.ledger:

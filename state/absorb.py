@@ -8,10 +8,20 @@ import polars as pl
 
 from core.frames import KNOWN, PUSHED, conform
 from core.model import Outcome, Verb
-from state.history import KEYS, close_rows, open_rows, replace_rows
+from state.history import KEYS, close_rows, replace_rows
 from state.ledger import Ledger
 from state.session import Session
-from state.shadow import GROUP_ROW, MEMBERSHIP_ROW, USER_ROW, rows_of, target_key
+from state.shadow import (
+    GROUP_ROW,
+    GROUPS,
+    MEMBERSHIP_ROW,
+    USER_ROW,
+    USERS,
+    Kind,
+    number_rows,
+    rows_of,
+    target_key,
+)
 
 WATERMARK = "ledger_absorbed"
 DONE = [Outcome.APPLIED.value, Outcome.ALREADY.value]
@@ -101,7 +111,7 @@ def _users(session: Session, number: int, rows: pl.DataFrame, values: pl.DataFra
         target_key=pl.lit(number, pl.Int16),
         written_at=pl.coalesce("written", "written_at"),
     )
-    _put(session, "target_user", "user_key", USER_ROW, both, run_no)
+    _put(session, USERS, both, run_no)
     dead = both.filter(~pl.col("present") & pl.col("user_key").is_not_null()).select("user_key")
     edges = rows_of(session, "target_membership", number, MEMBERSHIP_ROW)
     close_rows(session, "target_membership", edges.join(dead, on="user_key", how="semi"), run_no)
@@ -150,7 +160,7 @@ def _groups(session: Session, number: int, rows: pl.DataFrame, values: pl.DataFr
         target_key=pl.lit(number, pl.Int16),
         written_at=pl.coalesce("written", "written_at"),
     )
-    _put(session, "target_group", "group_key", GROUP_ROW, both, run_no)
+    _put(session, GROUPS, both, run_no)
     exact = values.filter((pl.col("attribute") == "policy") & (pl.col("after") == "exact"))
     adopted = rows.filter(pl.col("verb") == Verb.ADOPT_GROUP.value).join(exact, on="intent_id", how="semi")
     _own_edges(session, number, both.join(adopted.select("remote_id"), on="remote_id", how="semi"), run_no)
@@ -198,13 +208,7 @@ def _edges(session: Session, number: int, rows: pl.DataFrame, run_no: int) -> No
     replace_rows(session, "target_membership", conform(rows, MEMBERSHIP_ROW), run_no)
 
 
-def _put(
-    session: Session, table: str, key: str, schema: dict[str, pl.DataType], rows: pl.DataFrame, run_no: int
-) -> None:
+def _put(session: Session, kind: Kind, rows: pl.DataFrame, run_no: int) -> None:
     """Replaces rows that have a key and numbers those that have none."""
-    replace_rows(session, table, conform(rows.filter(pl.col(key).is_not_null()), schema), run_no)
-    fresh = rows.filter(pl.col(key).is_null()).sort("remote_id")
-    if fresh.height:
-        first = session.take(table, fresh.height)
-        keys = pl.int_range(first, first + fresh.height, dtype=pl.Int32, eager=True)
-        open_rows(session, table, conform(fresh.with_columns(keys.alias(key)), schema), run_no)
+    replace_rows(session, kind.table, conform(rows.filter(pl.col(kind.key).is_not_null()), kind.schema), run_no)
+    number_rows(session, kind, rows.filter(pl.col(kind.key).is_null()), run_no)

@@ -66,10 +66,10 @@ def _typed(kind: Any, value: Any) -> object:
     if origin in {list, frozenset}:
         return origin(_typed(inner[0], each) for each in _listed(value))
     if origin in {dict, Mapping}:
-        return {_typed(inner[0], key): _typed(inner[1], each) for key, each in value.items()}
+        return {_typed(inner[0], key): _typed(inner[1], each) for key, each in _mapped(value).items()}
     if dataclasses.is_dataclass(kind):
         hints = _hints(typing.cast("type", kind))
-        return typing.cast("type", kind)(**{name: _typed(hints[name], each) for name, each in value.items()})
+        return typing.cast("type", kind)(**{name: _typed(hints[name], each) for name, each in _mapped(value).items()})
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value)
     if kind in {datetime, date}:
@@ -78,6 +78,12 @@ def _typed(kind: Any, value: Any) -> object:
         return float(value)
     if not isinstance(value, kind):
         raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _mapped(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no object")
     return value
 
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from core.frames import ACCOUNT, ATTRIBUTES, BIT, GROUP, LANDED_ACCOUNT, LANDED_GROUP, conform
 from core.model import ExtractKind, Manifest, Verdict
-from state.edges import merge_edges
+from state.edges import Ends, merge_edges
 from state.history import differing, open_rows, replace_rows
 from state.session import Session
 from state.tenants import (
@@ -81,15 +81,19 @@ def consolidate(session: Session, manifest: Manifest, read: Read, run_id: str, n
     refusal = _refusal(tenant, manifest)
     with session.transaction():
         if refusal is not None:
-            note_extract(session, manifest, tenant.key, run_id, refusal.outcome, refusal.reason, now)
+            note_extract(
+                session, manifest, tenant.key, run_id=run_id, outcome=refusal.outcome, reason=refusal.reason, now=now
+            )
             return refusal
         complete = manifest.kind is ExtractKind.FULL and manifest.verdict is Verdict.COMPLETE
         content = manifest.content if complete else None
         if content is not None and content == tenant.full_content:
             result = Consolidated(accepted=True, outcome="unchanged", reason="the same content as the last full read")
         else:
-            result = _load(session, tenant, manifest, read, run_id, now)
-        note_extract(session, manifest, tenant.key, run_id, result.outcome, result.reason, now)
+            result = _load(session, read, _Turn(tenant.key, session.run_no(run_id, now), now, manifest))
+        note_extract(
+            session, manifest, tenant.key, run_id=run_id, outcome=result.outcome, reason=result.reason, now=now
+        )
         commit_tenant(session, tenant, manifest, content)
     return result
 
@@ -113,35 +117,40 @@ def _refusal(tenant: TenantRow, manifest: Manifest) -> Consolidated | None:
     return None
 
 
-def _load(
-    session: Session, tenant: TenantRow, manifest: Manifest, read: Read, run_id: str, now: datetime
-) -> Consolidated:
-    whole = manifest.kind is ExtractKind.FULL
-    complete = whole and manifest.verdict is Verdict.COMPLETE
-    run_no = session.run_no(run_id, now)
-    accounts, moved_accounts = _merge(
-        session,
-        _Kind("raw_account", "account", "account_key", ACCOUNT),
-        tenant.key,
-        conform(read("accounts"), LANDED_ACCOUNT),
-        run_no,
-        now,
-        complete=complete,
-        whole=whole,
-    )
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One extract's turn: whose it is, under which run number its rows are written, when, and how far it is trusted."""
+
+    tenant_key: int
+    run_no: int
+    now: datetime
+    manifest: Manifest
+
+    @property
+    def whole(self) -> bool:
+        """The whole tenant was read, not what moved."""
+        return self.manifest.kind is ExtractKind.FULL
+
+    @property
+    def complete(self) -> bool:
+        """What is missing from it is absent."""
+        return self.whole and self.manifest.verdict is Verdict.COMPLETE
+
+
+def _load(session: Session, read: Read, turn: _Turn) -> Consolidated:
+    landed_accounts = conform(read("accounts"), LANDED_ACCOUNT)
+    accounts, moved_accounts = _merge(session, ACCOUNTS, landed_accounts, turn)
     landed_groups = conform(read("groups"), LANDED_GROUP)
-    groups, moved_groups = _merge(
-        session,
-        _Kind("raw_group", "group", "group_key", GROUP),
-        tenant.key,
-        landed_groups,
-        run_no,
-        now,
-        complete=complete,
-        whole=whole,
-    )
+    groups, moved_groups = _merge(session, GROUPS, landed_groups, turn)
     listed = landed_groups.filter(pl.col("members_complete")).select("native_id")
-    edges = merge_edges(session, tenant.key, read("memberships"), accounts, groups, listed, run_no, complete=complete)
+    edges = merge_edges(
+        session,
+        turn.tenant_key,
+        read("memberships"),
+        Ends(accounts, groups, listed),
+        run_no=turn.run_no,
+        complete=turn.complete,
+    )
     return Consolidated(
         accepted=True,
         outcome="consolidated",
@@ -163,32 +172,26 @@ class _Kind:
     schema: dict[str, pl.DataType]
 
 
-def _merge(
-    session: Session,
-    kind: _Kind,
-    tenant_key: int,
-    landed: pl.DataFrame,
-    run_no: int,
-    now: datetime,
-    *,
-    complete: bool,
-    whole: bool,
-) -> tuple[pl.DataFrame, Moved]:
+ACCOUNTS = _Kind("raw_account", "account", "account_key", ACCOUNT)
+GROUPS = _Kind("raw_group", "group", "group_key", GROUP)
+
+
+def _merge(session: Session, kind: _Kind, landed: pl.DataFrame, turn: _Turn) -> tuple[pl.DataFrame, Moved]:
     """Merges landed rows into one table. Returns the tenant's picture after it (native_id, key, gone) and what moved."""
     table = kind.table
-    existing = session.frame(f"{table}_of_tenant", {"tenant_key": tenant_key})
+    existing = session.frame(f"{table}_of_tenant", {"tenant_key": turn.tenant_key})
     existing = conform(existing, {**kind.schema, "gone_since": existing.schema["gone_since"]})
     if landed["native_id"].n_unique() != landed.height:
         landed = landed.unique("native_id", keep="last", maintain_order=True)
-    seen = _gone_or_there(landed, existing, kind, whole=whole)
+    seen = _gone_or_there(landed, existing, kind, whole=turn.whole)
     held = existing.select("native_id", kind.key, was="gone", since="gone_since")
-    seen = seen.join(held, on="native_id", how="left").with_columns(tenant_key=pl.lit(tenant_key, pl.Int16))
+    seen = seen.join(held, on="native_id", how="left").with_columns(tenant_key=pl.lit(turn.tenant_key, pl.Int16))
     fresh = seen.filter(pl.col(kind.key).is_null()).sort("native_id")
     first = session.take(kind.counter, fresh.height) if fresh.height else 0
     numbers = pl.int_range(first, first + fresh.height, dtype=pl.Int32, eager=True)
     fresh = fresh.with_columns(numbers.alias(kind.key))
     stay = seen.filter(pl.col(kind.key).is_not_null())
-    stamp = pl.lit(now, pl.Datetime("us"))
+    stamp = pl.lit(turn.now, pl.Datetime("us"))
     since = (
         pl.when(pl.col("gone").is_null())
         .then(None)
@@ -204,13 +207,13 @@ def _merge(
         [name for name in kind.schema if name not in {kind.key, "tenant_key", "native_id"}],
     )
     missing = existing.clear()
-    if complete:
+    if turn.complete:
         missing = existing.filter(pl.col("gone").is_null()).join(landed.select("native_id"), on="native_id", how="anti")
         missing = missing.with_columns(gone=pl.lit("absent"), gone_since=stamp).select(existing.columns)
     replaced = pl.concat([amended, missing])
     added = conform(fresh.with_columns(gone_since=since), shape)
-    replace_rows(session, table, replaced, run_no)
-    open_rows(session, table, added, run_no)
+    replace_rows(session, table, replaced, turn.run_no)
+    open_rows(session, table, added, turn.run_no)
     before = amended.select(kind.key, now_gone="gone").join(existing.select(kind.key, was="gone"), on=kind.key)
     went = before.filter(pl.col("was").is_null() & pl.col("now_gone").is_not_null()).height
     back = before.filter(pl.col("was").is_not_null() & pl.col("now_gone").is_null()).height

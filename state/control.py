@@ -112,7 +112,7 @@ class Control:
         at = stamp(now)
         rows = [
             (
-                _id(at, place),
+                uuid.uuid4().hex,
                 each.tenant_a,
                 each.native_id_a,
                 each.tenant_b,
@@ -121,7 +121,7 @@ class Control:
                 each.decided_by,
                 at,
             )
-            for place, each in enumerate(decisions)
+            for each in decisions
         ]
         self._many(
             "INSERT INTO decision (decision_id, tenant_a, native_id_a, tenant_b, native_id_b, decision, decided_by, decided_at) "
@@ -144,8 +144,8 @@ class Control:
         at = stamp(now)
         end = None if until is None else stamp(until)
         rows = [
-            (_id(at, place), fingerprint, digest, hold_id, approved_by, verified, at, end)
-            for place, fingerprint in enumerate(sorted(set(fingerprints)))
+            (uuid.uuid4().hex, fingerprint, digest, hold_id, approved_by, verified, at, end)
+            for fingerprint in sorted(set(fingerprints))
         ]
         self._many(
             "INSERT INTO approval (approval_id, fingerprint, digest, hold_id, approved_by, verified, approved_at, until) "
@@ -254,11 +254,6 @@ _SET_RUN = {
     "exit_code": "UPDATE run SET exit_code = ? WHERE run_id = ?",
     "digest": "UPDATE run SET digest = ? WHERE run_id = ?",
 }
-
-
-def _id(at: str, place: int) -> str:
-    """An id that sorts by time and order, so that the later of two words stands."""
-    return f"{at}-{place:06d}-{uuid.uuid4().hex[:12]}"
 
 
 def _peek(folder: Path, name: str) -> list[tuple[object, ...]]:

@@ -25,22 +25,20 @@ class EdgesMoved:
     aside: int
 
 
-def merge_edges(
-    session: Session,
-    tenant_key: int,
-    landed: pl.DataFrame,
-    accounts: pl.DataFrame,
-    groups: pl.DataFrame,
-    listed: pl.DataFrame,
-    run_no: int,
-    *,
-    complete: bool,
-) -> EdgesMoved:
-    """Merges landed edges into the tenant's.
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The tenant's picture: `accounts` and `groups` (native_id, key, gone); `listed`: groups (native_id) whose landed edges are all they have."""
 
-    `accounts`, `groups`: the tenant's picture (native_id, key, gone); edges of gone ends do not stand. `listed`: groups
-    (native_id) whose landed edges are all they have. `complete`: the landed edges are all that the tenant has.
-    """
+    accounts: pl.DataFrame
+    groups: pl.DataFrame
+    listed: pl.DataFrame
+
+
+def merge_edges(
+    session: Session, tenant_key: int, landed: pl.DataFrame, ends: Ends, *, run_no: int, complete: bool
+) -> EdgesMoved:
+    """Merges landed edges into the tenant's. Edges of gone ends do not stand. `complete`: these are all that the tenant has."""
+    accounts, groups, listed = ends.accounts, ends.groups, ends.listed
     landed = conform(landed, LANDED_MEMBERSHIP).with_columns(pl.col("removed").fill_null(False))
     asked = landed.filter(~pl.col("removed")).select(ASIDE)
     stood = session.frame("membership_of_tenant", {"tenant_key": tenant_key})

@@ -55,6 +55,7 @@ def save_identity(
     links: pl.DataFrame,
     person_ids: pl.DataFrame,
     persons: pl.DataFrame,
+    *,
     now: datetime,
 ) -> Saved:
     """Makes the state hold exactly these frames (LINK, PERSON_ID, PERSON), with history; writes only what differs."""
@@ -70,4 +71,3 @@ def save_identity(
             session.put(f"content_{table}", content)
             total = Saved(total.added + moved[0], total.changed + moved[1], total.ended + moved[2])
     return total
-

@@ -95,10 +95,7 @@ class Lease:
             with turn, writing(con):
                 if found := ask(con, "lease_holder"):
                     _refuse_or_take(found[0], here, handle)
-                if not _lock(handle):
-                    raise RefusedError(
-                        "the state is in use by a process that left no name", remedy="Try again in a moment"
-                    )
+                _lock_or_refuse(handle)
                 at = stamp(clock())
                 con.execute(
                     "INSERT OR REPLACE INTO lease VALUES ('state', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -140,6 +137,11 @@ def _lock(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _lock_or_refuse(handle: int) -> None:
+    if not _lock(handle):
+        raise RefusedError("the state is in use by a process that left no name", remedy="Try again in a moment")
 
 
 def _refuse_or_take(row: tuple[object, ...], here: Process, handle: int) -> None:

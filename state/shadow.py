@@ -8,7 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from core.errors import RefusedError
-from core.frames import EXISTING_GROUP, EXISTING_MEMBERSHIP, EXISTING_USER, KNOWN, PUSHED, TIME, conform, empty
+from core.frames import EXISTING_GROUP, EXISTING_MEMBERSHIP, EXISTING_USER, KNOWN, PUSHED, TIME, conform
 from state.history import KEYS, close_rows, differing, open_rows, replace_rows
 from state.session import Session
 
@@ -31,6 +31,19 @@ STAMPS: dict[str, pl.DataType] = {"target_key": pl.Int16(), "observed_at": TIME,
 USER_ROW = {**EXISTING_USER, "protected": pl.String(), **STAMPS}
 GROUP_ROW = {**EXISTING_GROUP, "grants_admin": pl.Boolean(), "implicit": pl.Boolean(), **STAMPS}
 MEMBERSHIP_ROW = {**EXISTING_MEMBERSHIP, "target_key": pl.Int16()}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Users or groups: the table (its counter has the same name), its key and its columns."""
+
+    table: str
+    key: str
+    schema: dict[str, pl.DataType]
+
+
+USERS = Kind("target_user", "user_key", USER_ROW)
+GROUPS = Kind("target_group", "group_key", GROUP_ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +173,7 @@ def _observe_users(
         target_key=pl.lit(number, pl.Int16),
         observed_at=pl.lit(now, TIME),
     )
-    return _store(session, "target_user", "user_key", USER_ROW, held, both, run_no, complete=complete)
+    return _store(session, USERS, held, both, run_no, complete=complete)
 
 
 def _observe_groups(
@@ -175,29 +188,26 @@ def _observe_groups(
         target_key=pl.lit(number, pl.Int16),
         observed_at=pl.lit(now, TIME),
     )
-    added, _changed, vanished = _store(
-        session, "target_group", "group_key", GROUP_ROW, held, both, run_no, complete=complete
-    )
+    added, _changed, vanished = _store(session, GROUPS, held, both, run_no, complete=complete)
     return added, vanished
 
 
+def number_rows(session: Session, kind: Kind, rows: pl.DataFrame, run_no: int) -> int:
+    """Opens rows of objects never met before under fresh keys, in the order of their remote ids; returns how many."""
+    if rows.height:
+        first = session.take(kind.table, rows.height)
+        keys = pl.int_range(first, first + rows.height, dtype=pl.Int32, eager=True)
+        numbered = rows.sort("remote_id").with_columns(keys.alias(kind.key))
+        open_rows(session, kind.table, conform(numbered, kind.schema), run_no)
+    return rows.height
+
+
 def _store(
-    session: Session,
-    table: str,
-    key: str,
-    schema: dict[str, pl.DataType],
-    held: pl.DataFrame,
-    seen: pl.DataFrame,
-    run_no: int,
-    *,
-    complete: bool,
+    session: Session, kind: Kind, held: pl.DataFrame, seen: pl.DataFrame, run_no: int, *, complete: bool
 ) -> tuple[int, int, int]:
     """Writes what differs: rows added, changed, and no longer present. Times of observation move without history."""
-    fresh = seen.filter(pl.col(key).is_null()).sort("remote_id")
-    if fresh.height:
-        first = session.take(table, fresh.height)
-        keys = pl.int_range(first, first + fresh.height, dtype=pl.Int32, eager=True)
-        open_rows(session, table, conform(fresh.with_columns(keys.alias(key)), schema), run_no)
+    table, key, schema = kind.table, kind.key, kind.schema
+    fresh = number_rows(session, kind, seen.filter(pl.col(key).is_null()), run_no)
     known = conform(seen.filter(pl.col(key).is_not_null()), schema)
     unstamped = [name for name in schema if name not in {key, *STAMPS}]
     moved = differing(held, known, [key], unstamped)
@@ -210,7 +220,7 @@ def _store(
     if same.height:
         with session.lent(seen=same):
             session.run(f"{table}_seen")
-    return fresh.height, moved.height, vanished.height
+    return fresh, moved.height, vanished.height
 
 
 def _observe_edges(
@@ -233,10 +243,3 @@ def _observe_edges(
     rows = fresh.with_columns(owned=pl.lit(False), target_key=pl.lit(number, pl.Int16))
     open_rows(session, "target_membership", conform(rows, MEMBERSHIP_ROW), run_no)
     return fresh.height, gone.height, ends.height - sound.height
-
-
-def nothing() -> Existing:
-    """The shadow of a target that holds nothing."""
-    protected = pl.DataFrame(schema={"user_key": pl.Int32(), "protected": pl.String()})
-    traits = pl.DataFrame(schema={"group_key": pl.Int32(), "grants_admin": pl.Boolean(), "implicit": pl.Boolean()})
-    return Existing(empty(EXISTING_USER), empty(EXISTING_GROUP), empty(EXISTING_MEMBERSHIP), protected, traits)

@@ -82,7 +82,7 @@ class Store:
     """The writer's open state. A context manager; closing it gives the lease back. Not for several threads at once."""
 
     def __init__(
-        self, folder: Path, session: Session, control: Control, ledger: Ledger, lease: Lease, closing: ExitStack
+        self, *, folder: Path, session: Session, control: Control, ledger: Ledger, lease: Lease, closing: ExitStack
     ) -> None:
         self.folder = folder
         self.session = session
@@ -107,7 +107,9 @@ class Store:
             undo.callback(ledger.close)
             session = Session(open_database(folder))
             undo.callback(session.con.close)
-            return cls(folder, session, control, ledger, lease, undo.pop_all())
+            return cls(
+                folder=folder, session=session, control=control, ledger=ledger, lease=lease, closing=undo.pop_all()
+            )
 
     def close(self) -> None:
         """Closes the files, then gives the lease back."""
@@ -192,7 +194,7 @@ class Store:
         self, run_id: str, links: pl.DataFrame, person_ids: pl.DataFrame, persons: pl.DataFrame, now: datetime
     ) -> Saved:
         """Makes the state hold exactly these frames, with history; writes only what differs."""
-        return save_identity(self.session, run_id, links, person_ids, persons, now)
+        return save_identity(self.session, run_id, links, person_ids, persons, now=now)
 
     # --- shadow
 

@@ -106,7 +106,7 @@ def extract_outcome(session: Session, extract_id: str) -> tuple[str, str] | None
 
 
 def note_extract(
-    session: Session, manifest: Manifest, tenant_key: int, run_id: str, outcome: str, reason: str, now: datetime
+    session: Session, manifest: Manifest, tenant_key: int, *, run_id: str, outcome: str, reason: str, now: datetime
 ) -> None:
     """Remembers what became of an extract. A superseded or failed one may come again; then the later word stands."""
     session.run(

@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from core.frames import BIT, LANDED
+from core.frames import BIT, LANDED, LINK, PERSON, PERSON_ID, conform
 from core.model import ExtractKind, Manifest, Part, Verdict
 from state.session import Session
 from state.statements import migrations
@@ -113,3 +113,20 @@ def memory_session_maker() -> Callable[[], Session]:
 @pytest.fixture(scope="session")
 def now() -> datetime:
     return NOW
+
+
+def made_up_people(*names, title="x"):
+    """Frames of identity: one person an account."""
+    key = pl.int_range(1, len(names) + 1, dtype=pl.Int32, eager=True)
+    ids = pl.Series(names)
+    links = conform(pl.DataFrame({"account_key": key, "person_key": key, "rule": "founding"}), LINK)
+    minted = conform(
+        pl.DataFrame({"person_key": key, "person_id": ids, "founder_key": key, "generation": 0}), PERSON_ID
+    )
+    persons = pl.DataFrame({"person_key": key, "person_id": ids, "title": title, "aliases": [["a", "b"]] * len(names)})
+    return links, minted, conform(persons, PERSON)
+
+
+@pytest.fixture(scope="session")
+def people() -> Callable[..., tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+    return made_up_people

@@ -15,7 +15,9 @@ APPLIED = Receipt(Outcome.APPLIED, "JIRAUSER1", "created", 2)
 
 
 def intent(seq=0, verb=Verb.CREATE_USER, **more):
-    return Intent(seq, "jira", verb, f"person:{seq}", f"{seq:032x}", user_name="ada", after={"email": None, "title": "x"}, **more)
+    return Intent(
+        seq, "jira", verb, f"person:{seq}", f"{seq:032x}", user_name="ada", after={"email": None, "title": "x"}, **more
+    )
 
 
 @pytest.fixture
@@ -31,7 +33,9 @@ def test_an_intent_is_open_until_its_receipt(ledger, now):
     ids = ledger.intend("r1", "abcd", rows, now)
     found = ledger.open_intents()
     assert [each.intent_id for each in found] == ids
-    assert found[0].intent == Intent(**{**{n: getattr(rows[0], n) for n in rows[0].__slots__}, "before": {"email": None, "title": None}})
+    assert found[0].intent == Intent(
+        **{**{n: getattr(rows[0], n) for n in rows[0].__slots__}, "before": {"email": None, "title": None}}
+    )
     assert (found[1].run_id, found[1].plan, found[1].at, found[1].intent.after) == ("r1", "abcd", now, rows[1].after)
     ledger.receive("r1", [(ids[0], APPLIED)], now)
     assert [each.intent_id for each in ledger.open_intents()] == ids[1:]
@@ -74,8 +78,11 @@ def test_nothing_is_rewritten(ledger, now):
 
 def test_removals_are_counted_over_the_window(ledger, now):
     """Removals that took effect since then, by target, verb, evidence and tenant; neither grants, failures, older ones nor compensations."""
+
     def removal(verb, at, outcome=Outcome.APPLIED, **more):
-        (number,) = ledger.intend("r1", "abcd", [intent(0, verb, evidence=Evidence.ABSENT, evidence_tenant=2, **more)], at)
+        (number,) = ledger.intend(
+            "r1", "abcd", [intent(0, verb, evidence=Evidence.ABSENT, evidence_tenant=2, **more)], at
+        )
         ledger.receive("r1", [(number, Receipt(outcome))], at)
         return number
 
@@ -94,12 +101,22 @@ def test_removals_are_counted_over_the_window(ledger, now):
 
 def test_quarantine_is_kept_and_let_go(ledger, now):
     """An object stays with its attempts and next time, keeps its first time, and can be released."""
-    row = Quarantined("jira", "person:1", "f", "create_user", "ada", 1, now + timedelta(minutes=5), "HTTP 400", now, now)
+    row = Quarantined(
+        "jira", "person:1", "f", "create_user", "ada", 1, now + timedelta(minutes=5), "HTTP 400", now, now
+    )
     later = now + timedelta(hours=1)
     ledger.put_in_quarantine([row])
-    ledger.put_in_quarantine([Quarantined("jira", "person:1", "f", "create_user", "ada", 2, later, "HTTP 409", later, later)])
+    ledger.put_in_quarantine(
+        [Quarantined("jira", "person:1", "f", "create_user", "ada", 2, later, "HTTP 409", later, later)]
+    )
     (found,) = ledger.quarantine()
-    assert (found.attempts, found.error, found.first_at, found.last_at, found.next_try_at) == (2, "HTTP 409", now, later, later)
+    assert (found.attempts, found.error, found.first_at, found.last_at, found.next_try_at) == (
+        2,
+        "HTTP 409",
+        now,
+        later,
+        later,
+    )
     ledger.release([("jira", "person:1")])
     assert ledger.quarantine() == []
 
