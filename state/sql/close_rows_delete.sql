@@ -1,2 +1,2 @@
 -- Which rows are valid no more?
-DELETE FROM {table} WHERE ({keys}) IN (SELECT ({keys}) FROM closing)
+DELETE FROM {table} WHERE ({keys}) IN (SELECT {keys} FROM closing)
