@@ -6,6 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
+from core.errors import RefusedError
 from core.frames import KNOWN, PUSHED, conform
 from core.model import Outcome, Verb
 from state.history import KEYS, close_rows, replace_rows
@@ -44,10 +45,17 @@ EDGE = [verb.value for verb in (Verb.ADD_MEMBER, Verb.REMOVE_MEMBER)]
 def absorb(session: Session, ledger: Ledger, run_id: str | None = None, now: datetime | None = None) -> int:
     """Takes in receipts that the shadow does not hold yet, in their order; returns how many. Again: nothing.
 
+    RefusedError when the ledger is older than the state: its numbers would begin anew and be taken for known ones.
     Without `run_id` and `now` the history names the run and the time of the newest of these receipts.
     """
     before = int(session.get(WATERMARK) or 0)
-    if ledger.newest_receipt() <= before:
+    newest_receipt = ledger.newest_receipt()
+    if newest_receipt < before:
+        raise RefusedError(
+            f"the ledger ends at receipt {newest_receipt}, but the state holds receipts up to {before}: it is not its ledger",
+            remedy="Restore ledger.sqlite and state.duckdb from one backup",
+        )
+    if newest_receipt == before:
         return 0
     answers, values = ledger.answered_after(before)
     with session.transaction():

@@ -174,6 +174,15 @@ def test_receipts_count_once(store, did, now):
     assert len(by_id(store)) == 1
 
 
+def test_a_ledger_that_lost_receipts_is_refused(store, did, now):
+    """A state never takes the first receipts of another ledger for the ones that it knows."""
+    did(Intent(0, "jira", Verb.CREATE_USER, "person:p", "a", after={"user_name": "bob"}), remote_id="J2")
+    store.record_receipts("r1", now)
+    store.ledger._con.execute("DELETE FROM receipt")
+    with pytest.raises(RefusedError, match="it is not its ledger"):
+        store.existing("jira")
+
+
 def test_an_apply_that_died_is_caught_up(store, did):
     """Receipts that nobody recorded are in what `existing` gives."""
     did(Intent(0, "jira", Verb.CREATE_USER, "person:p", "a", after={"user_name": "bob"}), remote_id="J2")
