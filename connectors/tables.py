@@ -75,18 +75,21 @@ def _decodes(path: Path, encoding: str) -> int:
     decoder = codecs.getincrementaldecoder(encoding)()
     lines, quotes = 1, 0
     with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
+        while True:
+            block = file.read(BLOCK_BYTES)
             mark = MARKS.get(block[:2]) if lines == 1 else None
             if mark and not encoding.startswith("utf-16"):
                 raise UnreadableError(f"is written in {mark}", f"Write `encoding: {mark}`, or export it as UTF-8")
             try:
-                quotes += decoder.decode(block).count('"')
+                quotes += decoder.decode(block, final=not block).count('"')
             except UnicodeDecodeError as error:
                 line = lines + block.count(b"\n", 0, error.start)
                 raise UnreadableError(
                     f"is not {encoding}: line {line} holds the byte 0x{error.object[error.start]:02x}",
                     "Write `encoding: cp1252` if a Windows program wrote it (or latin-1), or export it as UTF-8",
                 ) from error
+            if not block:
+                break
             lines += block.count(b"\n")
     return quotes
 
@@ -94,6 +97,8 @@ def _decodes(path: Path, encoding: str) -> int:
 def _csv(path: Path, delimiter: str | None, encoding: str) -> Iterator[Batch]:
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
         first = file.readline(BLOCK_BYTES)
+        while first.count('"') % 2 and (more := file.readline(BLOCK_BYTES)):
+            first += more  # a name may hold a line break
     separator = delimiter or _sniffed(first)
     header = next(csv.reader(io.StringIO(first), delimiter=separator), [])
     if double := sorted(name for name, many in Counter(header).items() if many > 1):

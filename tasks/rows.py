@@ -107,8 +107,12 @@ def _plain(values: list[object], kind: pl.DataType) -> tuple[pl.Series, pl.Serie
     """A series of text, truth or lists; when a value is of another type, null in its place and a mask that shows where."""
     times = kind in {TIME, pl.Date()}
     wanted = pl.String() if times else kind
+    lists = kind == pl.List(pl.String)
     try:
-        return pl.Series(values, dtype=wanted, strict=True), None
+        if not lists or all(
+            each is None or type(each) is list for each in values
+        ):  # polars spells a text out as a list
+            return pl.Series(values, dtype=wanted, strict=True), None
     except (TypeError, UnicodeEncodeError, pl.exceptions.PolarsError):
         pass  # rare: look at each value
     if times:
@@ -116,7 +120,8 @@ def _plain(values: list[object], kind: pl.DataType) -> tuple[pl.Series, pl.Serie
     if kind == pl.Boolean():
         values = [each if isinstance(each, bool) or each is None else _truth(each) for each in values]
         fault = [each is not None and not isinstance(each, bool) for each in values]
-    elif kind == pl.List(pl.String):
+    elif lists:
+        values = [[each] if isinstance(each, str) else each for each in values]  # one text is a list of one
         fault = [not (each is None or (isinstance(each, list | tuple) and all(map(_text, each)))) for each in values]
     else:
         fault = [not (each is None or _text(each)) for each in values]

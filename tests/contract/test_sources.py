@@ -1,0 +1,240 @@
+"""The suite that every source inherits: being in `connectors/sources` is being enrolled.
+
+Each kind brings its own rig in `tests/contract/test_<kind>.py`:
+
+    def rig(world: World, folder: Path, fault: str | None) -> Source    # a source that shows this world, with this fault
+    CANNOT = {"repeated_page": "a file has no pages"}                   # faults that cannot happen here, and why
+
+A kind without a rig fails.
+"""
+
+import importlib.util
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors.http import Http
+from connectors.source import Source, source_class, source_kinds
+from core.frames import LANDED
+from core.model import Verdict
+from core.settings import Strict
+from state.landing import read_part
+from tasks.extract import extract
+
+NOW = datetime.fromisoformat("2026-11-24T09:00")
+SECRET = "s3cr3t-of-the-rig"
+FAULTS = {
+    "dropped_page": "a page that never comes",
+    "repeated_page": "a page that comes twice, in the place of another",
+    "truncated": "an answer that is cut short",
+    "html": "a web page instead of data",
+    "unauthorised": "a wrong credential",
+    "gone": "an address or a file that does not exist",
+}
+
+
+@dataclass(frozen=True)
+class User:
+    """One user as every vendor could know it."""
+
+    id: str
+    user_name: str
+    email: str | None
+    display_name: str
+    employee_number: str
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class World:
+    """What a tenant holds: users, groups (id, name), edges (group id, member id, user or group); and raw records to add."""
+
+    users: tuple[User, ...] = ()
+    groups: tuple[tuple[str, str], ...] = ()
+    edges: tuple[tuple[str, str, str], ...] = ()
+    nameless: int = 0  # user records without an id
+    twins: tuple[User, ...] = field(default=())  # further records whose ids are taken
+
+
+def company(size=17):
+    """A company with Unicode, a disabled user, a nested group, an empty group, and a group that contains itself."""
+    names = ("Ada Lovelace", "Zoë Müller", "李雷", 'O\'Neill; "Bo", x', "Ἀριστοτέλης")
+    users = tuple(
+        User(
+            id=f"u-{place:03}",
+            user_name=f"user{place}@corp.example",
+            email=None if place == 4 else f"user{place}@corp.example",
+            display_name=names[place % len(names)],
+            employee_number=f"{place:06}",
+            active=place % 7 != 3,
+        )
+        for place in range(size)
+    )
+    groups = (("g-in", "Inner"), ("g-out", "Outer"), ("g-empty", "Nobody"), ("g-self", "Ouroboros"))
+    edges = (
+        *(("g-in", user.id, "user") for user in users[:5]),
+        ("g-out", "g-in", "group"),
+        ("g-out", "u-001", "user"),
+        ("g-self", "g-self", "group"),
+    )
+    return World(users, groups, edges)
+
+
+def loaded(kind):
+    path = Path(__file__).parent / f"test_{kind}.py"
+    if not path.exists():
+        pytest.fail(
+            f"kind {kind} has no rig: write tests/contract/{path.name} (make new-connector KIND=… gives a start)"
+        )
+    spec = importlib.util.spec_from_file_location(f"rig_{kind}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "rig"):
+        pytest.fail(f"kind {kind} has no rig: add `def rig(world, folder, fault)` to {path.name}")
+    return module
+
+
+@pytest.fixture(params=source_kinds())
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
+
+
+@pytest.fixture
+def read(kind, tmp_path):
+    """Reads a world of this kind, with a fault, and gives the manifest and the landed frames."""
+    module = loaded(kind)
+    count = 0
+
+    def once(world, fault=None, previous=None):
+        nonlocal count
+        count += 1
+        if fault in getattr(module, "CANNOT", {}):
+            pytest.skip(f"{kind}: {module.CANNOT[fault]}")
+        folder = tmp_path / f"vendor-{count}"
+        folder.mkdir()
+        source = module.rig(world, folder, fault)
+        landing = tmp_path / "landing"
+        try:
+            manifest = extract(
+                source,
+                tenant="corp",
+                root=landing,
+                extract_id=f"e{count}",
+                cursor_before=None,
+                full=True,
+                now=lambda: NOW + timedelta(seconds=count),
+                previous=previous,
+            )
+        finally:
+            source.close()
+        return manifest, {name: read_part(landing, manifest, name) for name in LANDED}
+
+    return once
+
+
+def test_declares_itself(kind):
+    """A source has strict settings, names what it needs, and conforms to the Protocol."""
+    found = source_class(kind)
+    assert issubclass(found.Settings, Strict)
+    assert found.needs
+    assert all(callable(getattr(found, name)) for name in ("accounts", "groups", "memberships", "close"))
+
+
+def test_rig_gives_a_source(kind, tmp_path):
+    """The rig of a kind makes a source of that kind."""
+    source = loaded(kind).rig(company(), tmp_path, None)
+    assert isinstance(source, source_class(kind))
+    assert isinstance(source, Source)
+    source.close()
+
+
+def test_reads_everything(read):
+    """All users, groups and edges arrive once, with Unicode, disabled users, nested and self-containing groups as they are."""
+    world = company()
+    manifest, landed = read(world)
+    assert (manifest.verdict, manifest.reasons) == (Verdict.COMPLETE, ())
+    columns = ["native_id", "user_name", "email", "display_name", "employee_number", "active"]
+    wanted = [(u.id, u.user_name, u.email, u.display_name, u.employee_number, u.active) for u in world.users]
+    assert landed["accounts"].select(columns).rows() == sorted(wanted)
+    assert landed["groups"].select("native_id", "name").rows() == sorted(world.groups)
+    assert landed["memberships"].select("group_id", "member_id", "member_kind").rows() == sorted(world.edges)
+    assert (manifest.accounts, manifest.groups, manifest.memberships) == tuple(
+        map(len, (world.users, world.groups, world.edges))
+    )
+
+
+def test_reading_twice_gives_the_same_content(read):
+    """An unchanged tenant gives the same sha256s, so that the state can skip it."""
+    world = company()
+    assert read(world)[0].content == read(world)[0].content
+
+
+def test_a_change_gives_other_content(read):
+    """One changed value of one user is other content."""
+    world = company()
+    other = replace(world, users=(replace(world.users[0], display_name="Somebody Else"), *world.users[1:]))
+    assert read(world)[0].content != read(other)[0].content
+
+
+def test_one_user(read):
+    """A tenant of one user and no group is read completely."""
+    manifest, landed = read(World(users=company().users[:1]))
+    assert (manifest.verdict, landed["accounts"].height, landed["groups"].height) == (Verdict.COMPLETE, 1, 0)
+
+
+def test_nobody_is_never_complete(read):
+    """An empty tenant is suspected, never believed."""
+    manifest, _ = read(World())
+    assert manifest.verdict in {Verdict.SUSPECT, Verdict.PARTIAL, Verdict.FAILED}
+    assert manifest.reasons
+
+
+def test_half_the_company_is_suspect(read):
+    """Half as many users as in the last complete read: suspected, and the reason gives both counts."""
+    world = company()
+    before, _ = read(world)
+    manifest, _ = read(replace(world, users=world.users[:8]), previous=before)
+    assert manifest.verdict is Verdict.SUSPECT
+    assert any("accounts went from 17 to 8" in reason for reason in manifest.reasons)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_never_complete(read, fault):
+    """Whatever goes wrong on the way, the verdict says so in one clear reason, and no secret is shown."""
+    manifest, landed = read(company(), fault)
+    assert manifest.verdict in {Verdict.PARTIAL, Verdict.SUSPECT, Verdict.FAILED}, manifest.reasons
+    assert manifest.reasons
+    assert all(reason.strip() and "Traceback" not in reason and SECRET not in reason for reason in manifest.reasons)
+    known = {user.id for user in company().users}
+    assert set(landed["accounts"]["native_id"]) <= known
+
+
+def test_a_record_without_an_id_is_set_aside(read):
+    """A user without an id is kept aside with its payload; as it might be anybody, nothing is proven absent."""
+    manifest, landed = read(replace(company(), nameless=1))
+    assert manifest.verdict is Verdict.PARTIAL
+    assert manifest.accounts == 17
+    (row,) = landed["rejected"].rows(named=True)
+    assert (row["object"], row["native_id"]) == ("accounts", None)
+    assert "nameless@corp.example" in row["raw"]
+
+
+def test_two_records_with_one_id_are_both_set_aside(read):
+    """Of two different users with one id neither is believed, both payloads are kept, and the read removes nobody."""
+    world = company()
+    twin = replace(world.users[2], display_name="A Stranger")
+    manifest, landed = read(replace(world, twins=(twin,)))
+    assert manifest.verdict in {Verdict.SUSPECT, Verdict.PARTIAL}
+    assert world.users[2].id not in landed["accounts"]["native_id"].to_list()
+    assert landed["accounts"].height == 16
+    aside = landed["rejected"].filter(pl.col("native_id") == world.users[2].id)
+    assert aside.height == 2
+    assert any(world.users[2].id in reason for reason in manifest.reasons)
