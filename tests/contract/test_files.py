@@ -140,10 +140,10 @@ def test_a_missing_key_column_fails_with_one_error(tmp_path):
 def test_a_missing_other_column_is_suspect_and_unsaid(tmp_path):
     """A mapped column that the file lacks makes the read suspect, and its values are absent, not cleared."""
     write(tmp_path / "staff.csv", "native_id,mail\n1,a@x\n")
-    manifest, accounts = read(tmp_path, accounts={"glob": "*.csv", "columns": {"title": "titel"}})
+    manifest, accounts = read(tmp_path, accounts={"glob": "*.csv", "columns": {"title": "job_name"}})
     assert manifest.verdict is Verdict.SUSPECT
     assert "columns.title" in manifest.reasons[0]
-    assert "titel" in manifest.reasons[0]
+    assert "job_name" in manifest.reasons[0]
     assert accounts["present"].to_list() == [0]
 
 
