@@ -183,6 +183,13 @@ def test_lying_pages_are_partial(tmp_path, trap, words):
     assert accounts["native_id"].n_unique() == accounts.height
 
 
+def test_a_service_that_cannot_page_is_left_at_once(tmp_path):
+    """Page one again instead of page two: no third request is sent."""
+    service = Service(people(100), [], "ignores_paging")
+    read(opened(service), tmp_path)
+    assert len([path for path, _ in service.calls if path == "/Users"]) == 2
+
+
 @pytest.mark.parametrize(("trap", "words"), [("grows", "went from 13 to"), ("silent", "nothing proves that all came")])
 def test_unsteady_totals_are_not_complete(tmp_path, trap, words):
     """A total that moves while we read, or that is never given, proves nothing."""
@@ -314,6 +321,10 @@ def test_account_from_rfc7643_full_user():
         (
             {"emails": [{"value": "h@x", "type": "home"}]},
             {"email": None, "private_email": "h@x", "aliases": []},
+        ),
+        (
+            {"emails": [{"value": "a@x", "type": "work"}, {"value": "b@x", "type": "other", "primary": True}]},
+            {"email": "b@x", "private_email": None, "aliases": ["a@x"]},
         ),
         ({"emails": ["a@x", "a@x"]}, {"email": "a@x", "private_email": None, "aliases": []}),
         ({"userType": "Guest"}, {"user_type": "guest"}),

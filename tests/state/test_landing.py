@@ -149,11 +149,16 @@ def test_files_are_private(tmp_path):
     """Folders are 0700 and files 0600, whatever the umask was."""
     before = os.umask(0)
     try:
-        landed(tmp_path / "landing")
+        writer = LandingWriter(tmp_path / "landing", "corp", "e1")
+        writer.write("accounts", accounts("a"))
+        os.umask(0)  # somebody else's library put it back
+        writer.write("accounts", accounts("b"))
+        writer.commit(finished(writer))
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "landing").rglob("*")}
-    assert modes == {"corp": 0o700, "e1": 0o700, "accounts-0000.parquet": 0o600, MANIFEST: 0o600}
+    files = dict.fromkeys(("accounts-0000.parquet", "accounts-0001.parquet", MANIFEST), 0o600)
+    assert modes == {"corp": 0o700, "e1": 0o700, **files}
 
 
 def test_no_half_manifest_after_a_kill(tmp_path):
