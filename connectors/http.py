@@ -153,7 +153,7 @@ class Http:
             try:
                 if wait > self._max_wait:
                     text = f"{what} would have to wait {wait:.0f} s for the rate limit"
-                    raise TransientError(text, retry_after=wait, **self.place)  # noqa: TRY301 - `finally` gives the turn back
+                    raise TransientError(text, retry_after=wait, **self.place)
                 if wait:
                     self._sleep(wait)
                 with self._lock:

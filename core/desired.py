@@ -252,7 +252,7 @@ def _mapped(
     expressions: dict[str, str] = {}
     for name in target.attributes:
         text = getattr(rules, name, None)
-        expressions[name] = text if text else f"person.{name}"
+        expressions[name] = text or f"person.{name}"
     done = evaluate(
         expressions, frames={"person": _person_frame(persons)}, key=persons.get_column("person_key"), today=today
     )

@@ -23,8 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-sandbox_app = typer.Typer(help="Stand-ins of the vendors on loopback.", no_args_is_help=True)
-app.add_typer(sandbox_app, name="sandbox")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="onefold.yaml; else ONEFOLD_CONFIG, else the working directory.")
@@ -62,12 +60,12 @@ def command(work: Callable[..., Exit]) -> Callable[..., None]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code."""
-    from flows import cli_inbox, cli_read, cli_run, cli_setup  # noqa: F401 - importing registers their commands
+    from flows import cli_run, cli_setup  # noqa: F401 - importing registers their commands
 
     try:
         code = app(arguments, standalone_mode=False)
     except TyperException as error:
-        error.show()
+        sys.stderr.write(f"{error}\n")
         return int(Exit.CONFIG)
     except KeyboardInterrupt:
         sys.stderr.write("stopped between two writes; run again to go on\n")

@@ -1,4 +1,4 @@
-"""Commands that set up and check: init, schema, check, sandbox."""
+"""Commands that set up and check: init, schema, check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from core.errors import RefusedError
-from flows.cli import ConfigOption, JsonOption, app, command, sandbox_app
+from flows.cli import ConfigOption, JsonOption, app, command
 from flows.console import emit
 from flows.exits import Exit
 from flows.open import FILE, open_installation
@@ -69,18 +69,3 @@ def check(
     }
     emit(document, "\n".join(lines), as_json=as_json)
     return Exit.CONFIG if any(each.level == "error" for each in findings) else Exit.DONE
-
-
-@sandbox_app.command("serve")
-@command
-def sandbox_serve(
-    faults: Annotated[Path | None, typer.Option(help="Fault script: YAML or JSON.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the made-up company.")] = 1,
-    users: Annotated[int, typer.Option(help="People in it.")] = 300,
-    port: Annotated[int, typer.Option(help="First port; 0: free ports.")] = 0,
-) -> Exit:
-    """Runs stand-ins of the vendors on loopback; prints one JSON line with URLs and credentials, then serves."""
-    from sandbox.serve import serve
-
-    serve(faults=faults, seed=seed, users=users, port=port, ready=None)
-    return Exit.DONE

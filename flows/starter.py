@@ -3,7 +3,7 @@
 STARTER = """\
 # Onefold: many identity tenants in, one Jira and Confluence directory out.
 # `onefold check` validates this file; `onefold schema` prints its JSON Schema.
-# Nothing is written to a target until you set its mode to apply and approve the adoption plan.
+# Nothing is written to any target yet.
 
 directory: example                    # permanent: person ids are made from it
 state: .onefold                       # state.duckdb, control.sqlite, landing/, snapshots/
@@ -29,13 +29,7 @@ tenants:
       min_rows: 1
       columns: {native_id: emp_no, employee_number: emp_no, email: mail, title: job_title}
 
-targets:
-  jira:
-    kind: jira_dc
-    mode: plan_only                   # plan_only until you switch it to apply
-    url: https://jira.example.com
-    token: env:JIRA_TOKEN
-    applications: [jira-software]
+targets: {}                           # Jira and Confluence connectors are being built
 
 scope: "account.user_type = 'member'" # who is desired; everyone is matched
 map:

@@ -70,7 +70,7 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         try:
-            from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # ships no types
+            from fsspec.core import url_to_fs
         except ImportError as error:
             raise RefusedError(
                 "landing is a URL, and fsspec is not installed",

@@ -28,7 +28,7 @@ def begin(inst: Installation, kind: str) -> str:
     now = inst.clock()
     run_id = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     with Store.open(inst.state, purpose=kind, now=inst.clock) as store:
-        store.begin_run(run_id, kind, now, config_digest=inst.config.digest, inputs={"rules": inst.config.rules})
+        store.begin_run(run_id, kind, now, config_digest=inst.config.digest, inputs={"config": inst.config.digest})
         store.control.import_into(store)
     return run_id
 

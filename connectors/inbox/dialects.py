@@ -74,7 +74,9 @@ def manager_emptied(kind: Kind, operation: Operation) -> Operation:
     """Entra and Microsoft's validator: a manager is removed by replacing it with "" or with a value of null or ""."""
     if kind == "User" and _is_manager(operation) and operation.op != "remove":
         value = operation.value
-        if value is None or (isinstance(value, dict) and not _lower(value).get("value") and not _lower(value).get("$ref")):
+        if value is None or (
+            isinstance(value, dict) and not _lower(value).get("value") and not _lower(value).get("$ref")
+        ):
             return Operation("remove", (operation.path or "").removesuffix(".value"), None, stated=False)
     return operation
 

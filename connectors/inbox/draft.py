@@ -209,7 +209,11 @@ def _readable(name: str) -> bool:
 
 def _is_path(name: str) -> bool:
     head = name.rpartition(":")[2] if name.lower().startswith("urn:") else name
-    return bool(head) and (head[0].isalpha() or head[0] == "$") and (("[" in name) or head.replace(".", "", 1).replace("-", "").replace("_", "").replace("$", "").isalnum())
+    return (
+        bool(head)
+        and (head[0].isalpha() or head[0] == "$")
+        and (("[" in name) or head.replace(".", "", 1).replace("-", "").replace("_", "").replace("$", "").isalnum())
+    )
 
 
 def _simple(attribute: Attribute, value: Any) -> Any:
@@ -247,7 +251,12 @@ def _united(existing: list[Doc], given: list[Doc]) -> list[Doc]:
     made = [dict(entry) for entry in existing]
     for entry in given:
         same = next(
-            (e for e in made if (e.get("value"), e.get("type")) == (entry.get("value"), entry.get("type")) and ("value" in e or e == entry)),
+            (
+                e
+                for e in made
+                if (e.get("value"), e.get("type")) == (entry.get("value"), entry.get("type"))
+                and ("value" in e or e == entry)
+            ),
             None,
         )
         if entry.get("primary") is True:

@@ -19,9 +19,7 @@ from connectors.inbox.wire import Doc, Limits, ScimError, invalid
 
 COMPARISONS = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"})
 PATH = re.compile(r"(?:(urn:[^\s\[\]()\"]+):)?([A-Za-z$][\w$-]*)(?:\.([A-Za-z$][\w$-]*))?", re.IGNORECASE)
-TOKEN = re.compile(
-    r"\s*(?:(?P<text>\"(?:[^\"\\]|\\.)*\")|(?P<bracket>[()\[\]])|(?P<word>[^\s()\[\]\"]+))", re.DOTALL
-)
+TOKEN = re.compile(r"\s*(?:(?P<text>\"(?:[^\"\\]|\\.)*\")|(?P<bracket>[()\[\]])|(?P<word>[^\s()\[\]\"]+))", re.DOTALL)
 EDGES = frozenset({"members", "groups"})  # kept in a table of their own, not in the document
 
 
@@ -367,7 +365,9 @@ def anchor(kind: Kind, node: Node) -> Anchor | None:
 
 def _anchor(kind: Kind, node: Node) -> Anchor | None:
     if isinstance(node, Within):
-        address = node.path.name == "emails" and node.tail and node.tail.path.name == "value" and node.tail.operator == "eq"
+        address = (
+            node.path.name == "emails" and node.tail and node.tail.path.name == "value" and node.tail.operator == "eq"
+        )
         if address and node.tail and isinstance(node.tail.literal, str):
             return Anchor("address", node.tail.literal.casefold())
         terms = _edge_terms(node) if node.path.name in EDGES else ()

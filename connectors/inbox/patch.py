@@ -62,6 +62,8 @@ def _apply(draft: Draft, operation: Operation) -> None:
     place = locate(draft.kind, operation.path, draft.limits)
     if place is None:
         draft.ignored.append(operation.path)
+    elif place.attribute and place.attribute.mutability == "writeOnly":
+        return  # passwords are never kept, and the log holds such an operation without its value
     elif operation.op == "remove":
         draft.remove(place, operation.value if operation.stated else None)
     elif not operation.stated:
@@ -75,7 +77,7 @@ def _require(draft: Draft) -> None:
         value = draft.doc.get(attribute.name)
         if attribute.required and (value is None or not value.strip()):
             raise invalid(f"{attribute.name} is required")
-        if attribute.required and len(value) > 1024:
+        if attribute.required and value is not None and len(value) > 1024:
             raise invalid(f"{attribute.name} is longer than 1024 characters")
 
 

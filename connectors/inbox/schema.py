@@ -72,9 +72,7 @@ def _plural(name: str, *, value: Type = "string", case_exact: bool = False) -> A
         "complex",
         multi=True,
         parts=(
-            Attribute(
-                "value", value, case_exact=case_exact, references=("external",) if value == "reference" else ()
-            ),
+            Attribute("value", value, case_exact=case_exact, references=("external",) if value == "reference" else ()),
             Attribute("display"),
             Attribute("type"),
             Attribute("primary", "boolean"),

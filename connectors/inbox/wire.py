@@ -18,7 +18,9 @@ Doc = dict[str, Any]
 class ScimError(Exception):
     """A refusal of one request: HTTP status, scimType of RFC 7644 table 9 (or RFC 9865) and a sentence for the admin."""
 
-    def __init__(self, status: int, detail: str, scim_type: str | None = None, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, scim_type: str | None = None, *, retry_after: int | None = None
+    ) -> None:
         self.status = status
         self.detail = detail
         self.scim_type = scim_type

@@ -1,0 +1,183 @@
+"""The SQL of the inbox store, in words that SQLite and PostgreSQL both understand; `?` marks a parameter.
+
+`inbox_event` is the append-only log. `inbox_user`, `inbox_group`, `inbox_member` and `inbox_address` are its projection;
+`seq` is the number of the event that last changed the row, `born` of the one that made it. Rows of what is gone stay
+as tombstones, since only an explicit word of the provider is evidence.
+"""
+
+from __future__ import annotations
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS inbox_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS inbox_tenant (
+        tenant_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seq BIGINT NOT NULL, user_count BIGINT NOT NULL,
+        group_count BIGINT NOT NULL, created_at TEXT NOT NULL, sealed_at TEXT, expected_users BIGINT,
+        expected_groups BIGINT, checkpoint_seq BIGINT NOT NULL, pruned_seq BIGINT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS inbox_token (
+        token_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, lookup TEXT NOT NULL, hash TEXT NOT NULL,
+        networks TEXT NOT NULL, note TEXT NOT NULL, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT,
+        used_at TEXT)""",
+    "CREATE INDEX IF NOT EXISTS inbox_token_lookup ON inbox_token (lookup)",
+    """CREATE TABLE IF NOT EXISTS inbox_failure (
+        day TEXT NOT NULL, address TEXT NOT NULL, failures BIGINT NOT NULL, PRIMARY KEY (day, address))""",
+    """CREATE TABLE IF NOT EXISTS inbox_event (
+        tenant_no INTEGER NOT NULL, seq BIGINT NOT NULL, at TEXT NOT NULL, writer TEXT NOT NULL, provider TEXT,
+        verb TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant_no, seq))""",
+    """CREATE TABLE IF NOT EXISTS inbox_user (
+        tenant_no INTEGER NOT NULL, id TEXT NOT NULL, born BIGINT NOT NULL, seq BIGINT NOT NULL, name TEXT NOT NULL,
+        external_id TEXT, doc TEXT NOT NULL, cleared TEXT NOT NULL, created_at TEXT NOT NULL, changed_at TEXT NOT NULL,
+        deleted_at TEXT, writer TEXT NOT NULL, provider TEXT, contested INTEGER NOT NULL, members BIGINT NOT NULL,
+        PRIMARY KEY (tenant_no, id))""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS inbox_user_name ON inbox_user (tenant_no, name) WHERE deleted_at IS NULL",
+    "CREATE UNIQUE INDEX IF NOT EXISTS inbox_user_born ON inbox_user (tenant_no, born) WHERE deleted_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS inbox_user_external ON inbox_user (tenant_no, external_id)",
+    "CREATE INDEX IF NOT EXISTS inbox_user_seq ON inbox_user (tenant_no, seq)",
+    """CREATE TABLE IF NOT EXISTS inbox_group (
+        tenant_no INTEGER NOT NULL, id TEXT NOT NULL, born BIGINT NOT NULL, seq BIGINT NOT NULL, name TEXT NOT NULL,
+        external_id TEXT, doc TEXT NOT NULL, cleared TEXT NOT NULL, created_at TEXT NOT NULL, changed_at TEXT NOT NULL,
+        deleted_at TEXT, writer TEXT NOT NULL, provider TEXT, contested INTEGER NOT NULL, members BIGINT NOT NULL,
+        PRIMARY KEY (tenant_no, id))""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS inbox_group_name ON inbox_group (tenant_no, name) WHERE deleted_at IS NULL",
+    "CREATE UNIQUE INDEX IF NOT EXISTS inbox_group_born ON inbox_group (tenant_no, born) WHERE deleted_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS inbox_group_external ON inbox_group (tenant_no, external_id)",
+    "CREATE INDEX IF NOT EXISTS inbox_group_seq ON inbox_group (tenant_no, seq)",
+    """CREATE TABLE IF NOT EXISTS inbox_member (
+        tenant_no INTEGER NOT NULL, group_id TEXT NOT NULL, member_id TEXT NOT NULL, kind TEXT NOT NULL,
+        seq BIGINT NOT NULL, removed INTEGER NOT NULL, PRIMARY KEY (tenant_no, group_id, member_id))""",
+    "CREATE INDEX IF NOT EXISTS inbox_member_of ON inbox_member (tenant_no, member_id, removed)",
+    "CREATE INDEX IF NOT EXISTS inbox_member_seq ON inbox_member (tenant_no, seq)",
+    """CREATE TABLE IF NOT EXISTS inbox_address (
+        tenant_no INTEGER NOT NULL, address TEXT NOT NULL, user_id TEXT NOT NULL,
+        PRIMARY KEY (tenant_no, address, user_id))""",
+    "CREATE INDEX IF NOT EXISTS inbox_address_user ON inbox_address (tenant_no, user_id)",
+    """CREATE TABLE IF NOT EXISTS inbox_checkpoint (
+        tenant_no INTEGER NOT NULL, seq BIGINT NOT NULL, part INTEGER NOT NULL, at TEXT NOT NULL, data TEXT NOT NULL,
+        PRIMARY KEY (tenant_no, seq, part))""",
+)
+TABLE = {"User": "inbox_user", "Group": "inbox_group"}
+
+# --- tenants
+TENANTS = """SELECT tenant_no, name, seq, user_count, group_count, created_at, sealed_at, expected_users, expected_groups,
+    checkpoint_seq, pruned_seq FROM inbox_tenant ORDER BY name"""
+TENANT_ADD = """INSERT INTO inbox_tenant (tenant_no, name, seq, user_count, group_count, created_at, checkpoint_seq, pruned_seq)
+    SELECT coalesce(max(tenant_no), 0) + 1, ?, 0, 0, 0, ?, 0, 0 FROM inbox_tenant ON CONFLICT (name) DO NOTHING"""
+TURN_OPEN = "SELECT seq, user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"  # PostgreSQL adds FOR UPDATE
+TURN_CLOSE = "UPDATE inbox_tenant SET seq = ?, user_count = ?, group_count = ? WHERE tenant_no = ?"
+COUNTS = "SELECT user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"
+SEAL = "UPDATE inbox_tenant SET sealed_at = ? WHERE tenant_no = ?"
+EXPECT = "UPDATE inbox_tenant SET expected_users = ?, expected_groups = ? WHERE tenant_no = ?"
+META_GET = "SELECT value FROM inbox_meta WHERE name = ?"
+META_ADD = "INSERT INTO inbox_meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+
+# --- tokens
+TOKEN_FIND = "SELECT token_id, tenant, hash, networks, expires_at, revoked_at FROM inbox_token WHERE lookup = ?"
+TOKEN_ADD = """INSERT INTO inbox_token (token_id, tenant, lookup, hash, networks, note, created_at, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+TOKENS = """SELECT token_id, tenant, networks, note, created_at, expires_at, revoked_at, used_at FROM inbox_token
+    ORDER BY tenant, created_at, token_id"""
+TOKEN_EXPIRE = "UPDATE inbox_token SET expires_at = ? WHERE token_id = ? AND (expires_at IS NULL OR expires_at > ?)"
+TOKEN_REVOKE = "UPDATE inbox_token SET revoked_at = ? WHERE token_id = ? AND revoked_at IS NULL"
+TOKEN_USED = "UPDATE inbox_token SET used_at = ? WHERE token_id = ? AND (used_at IS NULL OR used_at < ?)"
+FAILED = """INSERT INTO inbox_failure (day, address, failures) VALUES (?, ?, ?)
+    ON CONFLICT (day, address) DO UPDATE SET failures = inbox_failure.failures + excluded.failures"""
+FAILURES = "SELECT day, address, failures FROM inbox_failure ORDER BY day DESC, failures DESC, address"
+FAILURES_PRUNE = "DELETE FROM inbox_failure WHERE day < ?"
+
+# --- log
+EVENT_ADD = """INSERT INTO inbox_event (tenant_no, seq, at, writer, provider, verb, kind, id, body)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+EVENTS = """SELECT seq, at, writer, provider, verb, kind, id, body FROM inbox_event
+    WHERE tenant_no = ? AND seq > ? ORDER BY seq LIMIT ?"""
+EVENTS_PRUNE = "DELETE FROM inbox_event WHERE tenant_no = ? AND seq <= ? AND at < ?"
+EVENT_FIRST = "SELECT min(seq), count(*) FROM inbox_event WHERE tenant_no = ?"
+
+# --- resources: every SELECT gives the columns of `records.Record` in its order
+COLUMNS = "id, born, seq, doc, cleared, created_at, changed_at, deleted_at, writer, provider, contested, members"
+
+
+def _both(template: str) -> dict[str, str]:
+    """The same statement for users and groups."""
+    return {kind: template.replace("TABLE", table).replace("COLUMNS", COLUMNS) for kind, table in TABLE.items()}
+
+
+BY_ID = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND id = ? AND deleted_at IS NULL")
+BY_NAME = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND name = ? AND deleted_at IS NULL")
+BY_EXTERNAL = _both(
+    "SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND external_id = ? AND deleted_at IS NULL ORDER BY born"
+)
+BY_EDGE = {
+    "Group": f"""SELECT {COLUMNS} FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
+        (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0) ORDER BY born""",  # noqa: S608 - constants only
+    "User": f"""SELECT {COLUMNS} FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
+        (SELECT member_id FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0) ORDER BY born""",  # noqa: S608 - constants only
+}
+BY_ADDRESS = f"""SELECT {COLUMNS} FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
+    (SELECT user_id FROM inbox_address WHERE tenant_no = ? AND address = ?) ORDER BY born"""  # noqa: S608 - constants only
+AFTER = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND deleted_at IS NULL AND born > ? ORDER BY born LIMIT ?")
+SKIPPING = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND deleted_at IS NULL ORDER BY born LIMIT ? OFFSET ?")
+NAME_TAKEN = _both("SELECT id FROM TABLE WHERE tenant_no = ? AND name = ? AND deleted_at IS NULL")
+ADD = _both(
+    """INSERT INTO TABLE (tenant_no, id, born, seq, name, external_id, doc, cleared, created_at, changed_at, deleted_at,
+    writer, provider, contested, members) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+)
+SET = _both(
+    """UPDATE TABLE SET seq = ?, name = ?, external_id = ?, doc = ?, cleared = ?, changed_at = ?, writer = ?,
+    provider = ?, contested = ?, members = ? WHERE tenant_no = ? AND id = ?"""
+)
+TOUCH = _both("UPDATE TABLE SET seq = ?, changed_at = ?, writer = ?, members = ? WHERE tenant_no = ? AND id = ?")
+TOMB = _both(
+    "UPDATE TABLE SET seq = ?, changed_at = ?, deleted_at = ?, writer = ?, members = 0 WHERE tenant_no = ? AND id = ?"
+)
+TOMBS_PRUNE = _both("DELETE FROM TABLE WHERE tenant_no = ? AND deleted_at < ? AND seq <= ?")
+
+# --- addresses
+ADDRESS_ADD = "INSERT INTO inbox_address (tenant_no, address, user_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+ADDRESS_DROP = "DELETE FROM inbox_address WHERE tenant_no = ? AND user_id = ?"
+
+# --- members
+MEMBER_ADD = """INSERT INTO inbox_member (tenant_no, group_id, member_id, kind, seq, removed) VALUES (?, ?, ?, ?, ?, 0)
+    ON CONFLICT (tenant_no, group_id, member_id) DO UPDATE SET kind = excluded.kind, seq = excluded.seq, removed = 0"""
+MEMBER_DROP = """UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = ? AND group_id = ? AND member_id = ?
+    AND removed = 0"""
+MEMBERS_AFTER = """SELECT member_id, kind FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0
+    AND member_id > ? ORDER BY member_id LIMIT ?"""
+GROUPS_OF = """SELECT g.id, g.doc FROM inbox_member m JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
+    WHERE m.tenant_no = ? AND m.member_id = ? AND m.removed = 0 AND g.deleted_at IS NULL ORDER BY g.born"""
+LEFT_GROUPS = """UPDATE inbox_group SET members = members - 1 WHERE tenant_no = ? AND id IN
+    (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0)"""
+LEAVE_ALL = "UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = ? AND member_id = ? AND removed = 0"
+EMPTY_GROUP = "UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = ? AND group_id = ? AND removed = 0"
+EDGE_SUBJECTS = {
+    "Group": "SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0",
+    "User": "SELECT member_id FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0",
+}
+EDGE_SUBJECTS_ANY = {
+    "Group": "SELECT DISTINCT group_id FROM inbox_member WHERE tenant_no = ? AND removed = 0",
+    "User": "SELECT DISTINCT member_id FROM inbox_member WHERE tenant_no = ? AND removed = 0",
+}
+MEMBERS_PRUNE = """DELETE FROM inbox_member WHERE tenant_no = ? AND removed = 1 AND seq <= ?"""
+
+
+def among(count: int) -> str:
+    """Parameters of an IN list."""
+    return ", ".join("?" * count)
+
+
+def members_among(count: int) -> str:
+    """Which of these ids are members of a group."""
+    return f"SELECT member_id FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0 AND member_id IN ({among(count)})"  # noqa: S608 - placeholders only
+
+
+def groups_among(count: int) -> str:
+    """Which of these ids are groups."""
+    return f"SELECT id FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL AND id IN ({among(count)})"  # noqa: S608 - placeholders only
+
+
+# --- what the reader asks: everything that moved after a number, tombstones too, in the order of an immutable key
+READ = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND seq > ? AND id > ? ORDER BY id LIMIT ?")
+READ_MEMBERS = """SELECT group_id, member_id, kind, removed FROM inbox_member
+    WHERE tenant_no = ? AND seq > ? AND (group_id > ? OR (group_id = ? AND member_id > ?))
+    ORDER BY group_id, member_id LIMIT ?"""
+WATERMARK = "SELECT seq, sealed_at, pruned_seq, user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"
+DUPLICATES = """SELECT external_id, count(*) FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL
+    AND external_id IS NOT NULL GROUP BY external_id HAVING count(*) > 1 ORDER BY external_id LIMIT ?"""

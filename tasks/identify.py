@@ -1,0 +1,80 @@
+"""Works out who is who from the picture in the state, and keeps the answer: links, persons and their ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.match import Matching, MatchSettings, match
+from core.merge import MergeSettings, merge
+from core.model import TenantFacts, Verdict
+from core.normalise import normalise
+from state.store import Store
+from tasks.installation import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """How many accounts became how many persons, how many pairs a human should look at, and notes for the reader."""
+
+    accounts: int
+    persons: int
+    doubts: int
+    notes: tuple[str, ...]
+
+
+def tenant_facts(inst: Installation, store: Store) -> tuple[TenantFacts, ...]:
+    """What the rules must know of each tenant; only a complete read younger than its freshness may give evidence of absence."""
+    now = inst.clock()
+    keys = store.tenant_keys()
+    newest = store.newest_extracts()
+    facts = []
+    for name, tenant in sorted(inst.config.tenants.items()):
+        extract = newest.get(name)
+        complete = extract is not None and extract.verdict is Verdict.COMPLETE
+        facts.append(
+            TenantFacts(
+                tenant_key=keys[name],
+                name=name,
+                rank=tenant.rank,
+                mode=tenant.common.mode,
+                may=tenant.may,
+                verified_domains=frozenset(tenant.common.verified_domains),
+                employee_number_issuer=tenant.common.employee_number_issuer or name,
+                authoritative=tenant.common.authoritative,
+                include=tenant.common.include,
+                exclude=tenant.common.exclude,
+                retired=tenant.common.retired,
+                trusted=extract is not None and complete and now - extract.finished_at <= tenant.freshness,
+                verdict=extract.verdict if extract is not None else None,
+            )
+        )
+    return tuple(facts)
+
+
+def identify(inst: Installation, run_id: str) -> Identified:
+    """Normalises, matches and merges the complete picture and saves what moved."""
+    with Store.open(inst.state, purpose="identify", now=inst.clock) as store:
+        facts = tenant_facts(inst, store)
+        accounts = store.accounts()
+        matching: Matching = match(
+            accounts,
+            normalise(accounts),
+            facts,
+            links=store.links(),
+            persons=store.person_ids(),
+            decisions=store.decisions(),
+            settings=MatchSettings(
+                inst.config.settings.directory,
+                keys=inst.config.settings.match.keys,
+                hub_limit=inst.config.settings.match.hub_limit,
+            ),
+        )
+        settings = MergeSettings(
+            now=inst.clock(),
+            today=inst.today(),
+            prefer={name: each.prefer for name, each in inst.config.settings.attributes.items()},
+            status_rule=inst.config.settings.status.rule,
+        )
+        persons = merge(accounts, matching, facts, settings)
+        store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock())
+    return Identified(accounts.height, persons.height, matching.doubts.height, matching.notes)
