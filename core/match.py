@@ -14,14 +14,13 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from core.frames import DOUBT, LINK, PERSON_ID, conform
-from core.match_keys import PINNED, STICKY, Keys, facts_frame, shared_keys
+from core.match_keys import GUESTS, PINNED, STICKY, Keys, facts_frame, shared_keys
 from core.match_persons import SPLIT, assign, separated, told
 from core.match_split import SCORES, Labels, Pairs, Refused, recycled, split, violating
 from core.model import TenantFacts
 from core.normalise import NORMALISED
 
 DEFAULT_KEYS = ("immutable_id", "employee_number", "home_link", "verified_email", "verified_login")
-GUESTS = ("guest", "external")
 ACCOUNTS_PER_TENANT, LEAST_CAP = 4, 12  # a person has at most 4 accounts in each tenant, or 12 in all
 SUGGESTED = "unverified_address"
 SUGGESTION_SCORE = 0.5

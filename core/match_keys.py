@@ -21,6 +21,7 @@ PUBLIC_MAIL = frozenset(
     "rediffmail.com comcast.net verizon.net att.net sbcglobal.net bellsouth.net cox.net btinternet.com sky.com "
     "virginmedia.com bluewin.ch telenet.be skynet.be ziggo.nl kpnmail.nl home.nl telia.com bigpond.com".split()
 )
+GUESTS = ("guest", "external")
 PINNED, STICKY = "pinned", "sticky"
 WORDS: Mapping[str, str] = {  # how evidence of a tier begins
     PINNED: "decision",
@@ -125,6 +126,17 @@ def _claims(rows: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
             ).filter(pl.col("verified")),
         ]
     ).collect()
+
+
+def verified_addresses(rows: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
+    """account_key, address: addresses (not mere logins) that are verified. `rows`: ACCOUNT columns beside NORMALISED ones."""
+    guests = pl.col("user_type").is_in(GUESTS).fill_null(value=False)
+    facts = facts_frame(tenants)
+    shaped = rows.with_columns(guest=guests, row=pl.int_range(pl.len(), dtype=pl.UInt32)).join(
+        facts, on="tenant_key", how="left", maintain_order="left"
+    )
+    claims = _claims(shaped, tenants).filter(pl.col("verified") & ~pl.col("login")).select("row", address="value")
+    return claims.join(shaped.select("row", "account_key"), on="row").select("account_key", "address").unique()
 
 
 def _repeated(frame: pl.DataFrame) -> pl.DataFrame:

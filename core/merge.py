@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from core.frames import BIT, PERSON, PERSON_ATTRIBUTES
-from core.match import GUESTS, Matching
+from core.match import Matching
+from core.match_keys import GUESTS
 from core.merge_status import Decision, decide
 from core.model import Right, TenantFacts
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from core.errors import RefusedError
+from core.existing import Existing
 from core.frames import EXISTING_GROUP, EXISTING_MEMBERSHIP, EXISTING_USER, KNOWN, PUSHED, TIME, conform
 from state.history import KEYS, close_rows, differing, open_rows, replace_rows
 from state.session import Session
@@ -44,20 +45,6 @@ class Kind:
 
 USERS = Kind("target_user", "user_key", USER_ROW)
 GROUPS = Kind("target_group", "group_key", GROUP_ROW)
-
-
-@dataclass(frozen=True, slots=True)
-class Existing:
-    """What a target holds, as EXISTING_USER, EXISTING_GROUP and EXISTING_MEMBERSHIP, each sorted by its keys.
-
-    `protected`: user_key and why nobody may touch that user. `traits`: group_key, grants_admin, implicit.
-    """
-
-    users: pl.DataFrame
-    groups: pl.DataFrame
-    memberships: pl.DataFrame
-    protected: pl.DataFrame
-    traits: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)

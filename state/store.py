@@ -38,6 +38,7 @@ from typing import Self
 
 import polars as pl
 
+from core.existing import Existing
 from core.frames import ACCOUNT, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, TIME
 from core.frames import APPROVAL as APPROVAL_ROW
 from core.model import JSON, Manifest, PlanHeader
@@ -52,7 +53,7 @@ from state.migrate import open_database
 from state.plans import StoredPlan
 from state.private import private_folder
 from state.session import Session
-from state.shadow import Existing, Observed
+from state.shadow import Observed
 from state.sqlite import unstamp
 from state.tenants import Consumed
 
