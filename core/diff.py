@@ -74,7 +74,8 @@ def diff(
         here.drop("person_key", "owned", "present"), on="user_key", suffix="_held"
     )
     named = frozenset(key for trouble in desired.troubles for key in trouble.persons)
-    creates = _creates(spec, existing, people, whose, pairing, named)
+    waiting = pl.concat([pairing.waiting, pl.Series("person_key", sorted(named), dtype=pl.Int32)])
+    creates = _creates(spec, existing, people, whose, waiting)
     parts = [
         _adoptions(both, pairing),
         _switches(spec, both),
@@ -178,16 +179,14 @@ def _creates(
     existing: Existing,
     people: pl.DataFrame,
     whose: pl.DataFrame,
-    pairing: Pairing,
-    named: frozenset[int],
+    waiting: pl.Series,
 ) -> _Part:
     """Users for active persons in scope who have none. One that an administrator deleted is created again only on request."""
     lost = existing.users.filter(pl.col("owned") & ~pl.col("present")).select("person_key").drop_nulls()
     rows = _at(
         people.filter(pl.col("active") & pl.col("in_scope") & pl.col("may_create") & pl.col("user_name").is_not_null())
         .join(whose, on="person_key", how="anti")
-        .filter(~pl.col("person_key").is_in(pairing.waiting.implode()))
-        .filter(~pl.col("person_key").is_in(sorted(named)))
+        .filter(~pl.col("person_key").is_in(waiting.implode()))
     )
     gone = pl.col("person_key").is_in(lost.get_column("person_key").implode())
     drafts = rows.select(

@@ -218,6 +218,18 @@ class TargetLine:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLine:
+    """One of the groups of a target that change most: members before, and changes ready and held."""
+
+    target: str
+    group: str
+    members: int
+    added: int
+    removed: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlanHeader:
     """The frozen head of a plan. The digest covers `config_digest`, the changes and the holds; never run id, time or wording."""
 
@@ -235,6 +247,7 @@ class PlanHeader:
     added: int = 0
     removed: int = 0
     notes: tuple[str, ...] = ()
+    groups: tuple[GroupLine, ...] = ()
 
 
 class Outcome(StrEnum):

@@ -1,0 +1,476 @@
+"""Guards: what of a plan must wait for a human, and why. Each guard yields holds; a tripped limit holds its whole class.
+
+Two kinds of holds: those that an approval releases, and those that only a change of facts or config releases
+(`releasable` false). A change flows when every hold on it is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from core.diff import ADOPT, FOREIGN_DELETE, FOREIGN_EDGE, NAME_TAKEN, RENAME_OFF
+from core.frames import APPROVAL, WINDOW, empty
+from core.model import REDUCES_ACCESS, Evidence, Hold, Verb
+from core.names import matching
+from core.plan import GROUP_VERBS, Ordered, spread
+from core.settings import Limit, Limits, Protect
+
+FIRST_CONTACT, PROTECTED, OWNERSHIP, LIMIT, WINDOW_GUARD = "first_contact", "protected", "ownership", "limit", "window"
+CONFIG, AMBIGUOUS, ROLLOUT, NAME, SEATS = "config_change", "ambiguous", "rollout", "name", "seats"
+STANDING = frozenset({RENAME_OFF, ROLLOUT})  # the config says so for good: nobody is asked, no exit code tells of it
+WAITS_FOR_ADOPTION = [
+    verb.value
+    for verb in (
+        Verb.RENAME_USER,
+        Verb.REACTIVATE_USER,
+        Verb.DEACTIVATE_USER,
+        Verb.REMOVE_MEMBER,
+        Verb.DELETE_USER,
+        Verb.DELETE_GROUP,
+    )
+]
+REDUCTIONS = [verb.value for verb in REDUCES_ACCESS]
+GRANTS = [verb.value for verb in (Verb.ADOPT_USER, Verb.CREATE_USER, Verb.REACTIVATE_USER, Verb.ADD_MEMBER)]
+POPULATION: dict[str, pl.DataType] = {"target": pl.String(), "tenant": pl.Int16(), "persons": pl.Int64()}
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something that waits without being a change: a refused name, a doubtful pair. It becomes a hold with a count."""
+
+    target: str
+    guard: str
+    reason: str
+    release: str
+    count: int = 0
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class GuardFacts:
+    """What guards must know beside the plan.
+
+    `population`: active persons of each tenant in each target; `group_sizes`: target, group_name, members (existing);
+    `protected_users`: target, user_key, why; `protected_groups`: target, group_name; `doubtful`: person_key;
+    `window`: WINDOW, removals already carried out in the window; `held_before`: fingerprints the last plan held for the
+    config; `outside`: target, person_key of persons outside the rollout (None: no rollout); `seats`: remaining by target.
+    """
+
+    limits: Limits
+    protect: Protect
+    tenant_names: Mapping[int, str]
+    first_contact: frozenset[str]
+    population: pl.DataFrame
+    group_sizes: pl.DataFrame
+    protected_users: pl.DataFrame
+    protected_groups: pl.DataFrame
+    doubtful: pl.Series
+    window: pl.DataFrame = field(default_factory=lambda: empty(WINDOW))
+    approvals: pl.DataFrame = field(default_factory=lambda: empty(APPROVAL))
+    config_changed: bool = False
+    held_before: pl.Series = field(default_factory=lambda: pl.Series("fingerprint", [], dtype=pl.String))
+    outside: pl.DataFrame | None = None
+    seats: Mapping[str, int] = field(default_factory=dict)
+    rename_line: int | None = None
+    questions: Sequence[Question] = ()
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """The changes with `held_by`, the holds in their order, and what was released by approvals (fingerprints)."""
+
+    changes: pl.DataFrame
+    holds: tuple[Hold, ...]
+    released: int
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One hold to be, and the seqs it keeps."""
+
+    guard: str
+    reason: str
+    release: str
+    seqs: pl.Series
+    target: str | None = None
+    verb: Verb | None = None
+    scope: str | None = None
+    line: int | None = None
+    releasable: bool = True
+
+
+def guard(ordered: Ordered, facts: GuardFacts) -> Guarded:
+    """Runs every guard over the whole plan, lets approvals release, and spreads what is left over units and dependents."""
+    rows = ordered.changes.join(ordered.cautions, on="seq", how="left", maintain_order="left")
+    rows = rows.with_columns(pl.col("verb").cast(pl.String), pl.col("evidence").cast(pl.String))
+    approved = rows.filter(pl.col("fingerprint").is_in(facts.approvals.get_column("fingerprint").implode()))
+    found = [
+        *_first_contact(rows, facts),
+        *_protected(rows, facts),
+        *_cautions(rows, facts),
+        *_ambiguous(rows, facts),
+        *_rollout(rows, facts),
+        *_config(rows, facts),
+        *_limits(rows.join(approved.select("seq"), on="seq", how="anti"), facts),
+        *_window(rows.join(approved.select("seq"), on="seq", how="anti"), facts),
+        *_seats(rows, facts),
+    ]
+    found = [each for each in found if len(each.seqs)]
+    held = _held(found, approved.get_column("seq"))
+    reach = spread(ordered.changes, held)
+    return _told(ordered.changes, found, reach, facts.questions, approved.height)
+
+
+def _held(found: Sequence[_Found], approved: pl.Series) -> pl.DataFrame:
+    """seq, hold (place in `found`): what keeps each change itself, less what approvals release."""
+    parts = [
+        pl.DataFrame({"seq": each.seqs.filter(~each.seqs.is_in(approved.implode())) if each.releasable else each.seqs})
+        .with_columns(hold=pl.lit(place, dtype=pl.Int32))
+        .cast({"seq": pl.Int32})
+        for place, each in enumerate(found)
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema={"seq": pl.Int32, "hold": pl.Int32})
+
+
+def _told(
+    changes: pl.DataFrame, found: Sequence[_Found], reach: pl.DataFrame, questions: Sequence[Question], released: int
+) -> Guarded:
+    """Gives holds their ids in the order in which they are shown, and changes their `held_by`."""
+    counts = dict(reach.group_by("hold").len().iter_rows()) if reach.height else {}
+    alive = sorted(
+        (place for place in counts),
+        key=lambda place: (
+            found[place].target or "",
+            not found[place].releasable,
+            found[place].guard,
+            str(found[place].verb or ""),
+            found[place].scope or "",
+            place,
+        ),
+    )
+    holds = [
+        Hold(
+            hold_id=f"H{number}",
+            guard=found[place].guard,
+            reason=found[place].reason,
+            release=found[place].release,
+            target=found[place].target,
+            verb=found[place].verb,
+            scope=found[place].scope,
+            count=counts[place],
+            line=found[place].line,
+            releasable=found[place].releasable,
+        )
+        for number, place in enumerate(alive, 1)
+    ]
+    holds += [
+        Hold(
+            hold_id=f"H{number}",
+            guard=each.guard,
+            reason=each.reason,
+            release=each.release,
+            target=each.target,
+            count=each.count,
+            line=each.line,
+            releasable=False,
+        )
+        for number, each in enumerate(questions, len(alive) + 1)
+    ]
+    if not alive:
+        return Guarded(changes, tuple(holds), released)
+    names = {place: f"H{number}" for number, place in enumerate(alive, 1)}
+    order = {place: number for number, place in enumerate(alive, 1)}
+    by_seq = (
+        reach.with_columns(
+            name=pl.col("hold").replace_strict(names, return_dtype=pl.String),
+            number=pl.col("hold").replace_strict(order, return_dtype=pl.Int32),
+        )
+        .sort("seq", "number")
+        .group_by("seq", maintain_order=True)
+        .agg(held="name")
+    )
+    marked = changes.join(by_seq, on="seq", how="left", maintain_order="left")
+    return Guarded(marked.with_columns(held_by="held").drop("held"), tuple(holds), released)
+
+
+def _first_contact(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    found = []
+    for target in sorted(facts.first_contact):
+        mine = rows.filter(pl.col("target") == target)
+        late = pl.col("verb").is_in(WAITS_FOR_ADOPTION)
+        found += [
+            _Found(
+                FIRST_CONTACT,
+                f"first contact with {target}: the adoption plan waits for approval",
+                "look at `onefold adopt`, then approve",
+                mine.filter(~late).get_column("seq"),
+                target,
+            ),
+            _Found(
+                FIRST_CONTACT,
+                f"nothing is renamed, reactivated, deactivated or removed at first contact with {target}",
+                "the plan after the adoption was applied",
+                mine.filter(late).get_column("seq"),
+                target,
+                scope="after adoption",
+                releasable=False,
+            ),
+        ]
+    return found
+
+
+def _protected(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    """Users and groups that nobody may touch; also whom we would create under a protected name."""
+    users = rows.filter(~pl.col("verb").is_in(GROUP_VERBS))
+    named = users.filter(
+        pl.col("verb").is_in([Verb.CREATE_USER.value])
+        & matching(users.get_column("user_name"), facts.protect.users, any_case=True)
+    )
+    known = users.join(facts.protected_users.select("target", "user_key"), on=["target", "user_key"], how="semi")
+    grouped = rows.filter(pl.col("group_name").is_not_null())
+    listed = grouped.filter(matching(grouped.get_column("group_name"), facts.protect.groups, any_case=True))
+    admin = grouped.join(facts.protected_groups, on=["target", "group_name"], how="semi")
+    found = []
+    for (target,), mine in (
+        pl.concat([named, known, listed, admin])
+        .unique("seq")
+        .sort("seq")
+        .partition_by("target", as_dict=True, include_key=True)
+        .items()
+    ):
+        found.append(
+            _Found(
+                PROTECTED,
+                "administrators, break-glass accounts and groups that grant administration are never touched",
+                "do it by hand",
+                mine.get_column("seq"),
+                str(target),
+                releasable=False,
+            )
+        )
+    return found
+
+
+def _cautions(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    """What the diff drafted only to be asked."""
+    texts = {
+        RENAME_OFF: (
+            RENAME_OFF,
+            "user names differ from map.user_name",
+            "`map: {rename: true}`; recommended: leave",
+            False,
+        ),
+        NAME_TAKEN: (NAME, "the wanted user name belongs to another user there", "make map.user_name differ", False),
+        FOREIGN_EDGE: (OWNERSHIP, "memberships that others added, in groups with `members: exact`", "approve", True),
+        FOREIGN_DELETE: (OWNERSHIP, "users of ours that somebody deleted there", "approve to create them again", True),
+        ADOPT: (OWNERSHIP, "existing users and groups that match and are not ours yet", "approve the adoption", True),
+    }
+    found = []
+    for (target, caution), mine in _by(rows.filter(pl.col("caution").is_not_null()), "target", "caution"):
+        if caution == ADOPT and target in facts.first_contact:
+            continue
+        name, reason, release, releasable = texts[str(caution)]
+        line = facts.rename_line if caution == RENAME_OFF else None
+        seqs = mine.get_column("seq")
+        found.append(
+            _Found(name, reason, release, seqs, str(target), scope=str(caution), line=line, releasable=releasable)
+        )
+    return found
+
+
+def _by(rows: pl.DataFrame, *columns: str) -> list[tuple[tuple[object, ...], pl.DataFrame]]:
+    return list(rows.sort(*columns, "seq").group_by(list(columns), maintain_order=True))
+
+
+def _ambiguous(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    mine = rows.filter(
+        pl.col("person_key").is_in(facts.doubtful.implode()) & pl.col("verb").is_in([*GRANTS, *REDUCTIONS])
+    )
+    return [
+        _Found(
+            AMBIGUOUS,
+            "it is doubtful which accounts are this person's",
+            "`onefold review list`, or approve",
+            each.get_column("seq"),
+            str(target),
+        )
+        for (target,), each in _by(mine, "target")
+    ]
+
+
+def _rollout(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    if facts.outside is None:
+        return []
+    out = rows.join(facts.outside, on=["target", "person_key"], how="semi")
+    return [
+        _Found(
+            ROLLOUT,
+            "persons outside the rollout",
+            "extend `rollout:`",
+            each.get_column("seq"),
+            str(target),
+            releasable=False,
+        )
+        for (target,), each in _by(out, "target")
+    ]
+
+
+def _config(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    """Removals without an explicit word, and renames, that first appear with a changed config, until somebody looks."""
+    weak = pl.col("verb").is_in(REDUCTIONS) & (pl.col("evidence") != Evidence.EXPLICIT.value)
+    risky = weak | (pl.col("verb") == Verb.RENAME_USER.value)
+    before = pl.col("fingerprint").is_in(facts.held_before.implode())
+    asked = rows.filter(risky & (before | pl.lit(facts.config_changed)) & pl.col("caution").is_null())
+    return [
+        _Found(
+            CONFIG,
+            "removals and renames that appeared with a changed config",
+            "approve",
+            each.get_column("seq"),
+            str(target),
+        )
+        for (target,), each in _by(asked, "target")
+    ]
+
+
+def _limit_of(verb: str, evidence: str, limits: Limits) -> Limit | None:
+    match Verb(verb):
+        case Verb.DEACTIVATE_USER:
+            each: Limit = getattr(limits.deactivate, evidence, limits.deactivate.explicit)
+            return each
+        case Verb.REMOVE_MEMBER:
+            kind = evidence if evidence in {Evidence.OUT_OF_SCOPE, Evidence.RETIRED} else "overall"
+            removal: Limit = getattr(limits.remove_member, kind)
+            return removal
+        case Verb.RENAME_USER:
+            return limits.rename_user
+        case Verb.REACTIVATE_USER:
+            return limits.reactivate_user
+        case Verb.UPDATE_USER:
+            return limits.update_user
+        case Verb.CREATE_USER:
+            return limits.create_user
+        case Verb.ADD_MEMBER:
+            return limits.add_member
+        case Verb.DELETE_USER:
+            return limits.delete_user
+        case Verb.DELETE_GROUP:
+            return limits.delete_group
+        case _:
+            return None
+
+
+def _limits(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    """Counts per target, verb, evidence and tenant against max(floor, percent of the tenant's active persons there)."""
+    people = {(t, k): n for t, k, n in facts.population.select("target", "tenant", "persons").iter_rows()}
+    found = []
+    rows = rows.filter(pl.col("caution").is_null() & ~pl.col("target").is_in(sorted(facts.first_contact)))
+    for (target, verb, evidence, tenant), mine in _by(rows, "target", "verb", "evidence", "evidence_tenant"):
+        limit = _limit_of(str(verb), str(evidence), facts.limits)
+        if limit is None:
+            continue
+        population = people.get((target, tenant), 0)
+        most = limit.most(population)
+        if mine.height > most:
+            name = facts.tenant_names.get(tenant if isinstance(tenant, int) else -1, "no tenant")
+            words = f"max({limit.floor}, {limit.percent:g} % of {population})"
+            found.append(
+                _Found(
+                    LIMIT,
+                    f"{mine.height} {Verb(str(verb)).value} on the word of {name} ({evidence}), limit {most} = {words}",
+                    "approve, or raise `limits:`",
+                    mine.get_column("seq"),
+                    str(target),
+                    Verb(str(verb)),
+                    f"{name} {evidence}",
+                )
+            )
+    return found + _per_group(rows, facts)
+
+
+def _per_group(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    limit = facts.limits.remove_member.per_group
+    removals = rows.filter(pl.col("verb") == Verb.REMOVE_MEMBER.value)
+    if removals.is_empty():
+        return []
+    counts = (
+        removals.group_by("target", "group_name")
+        .agg(pl.col("seq").sort(), pl.len().alias("n"))
+        .join(facts.group_sizes, on=["target", "group_name"], how="left")
+        .with_columns(
+            most=pl.max_horizontal(pl.lit(limit.floor), pl.col("members").fill_null(0) * limit.percent // 100)
+        )
+        .filter(pl.col("n") > pl.col("most"))
+        .sort("target", "group_name")
+    )
+    return [
+        _Found(
+            LIMIT,
+            f"{row['n']} members would leave {row['group_name']}, limit {int(row['most'])} = max({limit.floor}, {limit.percent:g} %)",
+            "approve, or raise limits.remove_member.per_group",
+            pl.Series("seq", row["seq"], dtype=pl.Int32),
+            row["target"],
+            Verb.REMOVE_MEMBER,
+            row["group_name"],
+        )
+        for row in counts.iter_rows(named=True)
+    ]
+
+
+def _window(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    """Deactivations of the last days and of this plan together."""
+    limit = facts.limits.deactivate.window
+    people = dict(facts.population.group_by("target").agg(pl.col("persons").sum()).iter_rows())
+    verb = Verb.DEACTIVATE_USER.value
+    done = dict(facts.window.filter(pl.col("verb") == verb).group_by("target").agg(pl.col("count").sum()).iter_rows())
+    found = []
+    asked = rows.filter((pl.col("verb") == verb) & ~pl.col("target").is_in(sorted(facts.first_contact)))
+    for (target,), mine in _by(asked, "target"):
+        most, before = limit.most(people.get(target, 0)), done.get(target, 0)
+        if before + mine.height > most:
+            found.append(
+                _Found(
+                    WINDOW_GUARD,
+                    f"{before} deactivations in the last {limit.days} days and {mine.height} now, limit {most}",
+                    "approve, or raise limits.deactivate.window",
+                    mine.get_column("seq"),
+                    str(target),
+                    Verb.DEACTIVATE_USER,
+                )
+            )
+    return found
+
+
+def _seats(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+    found = []
+    for target, left in sorted(facts.seats.items()):
+        grants = rows.filter(
+            (pl.col("target") == target)
+            & pl.col("verb").is_in([Verb.CREATE_USER.value, Verb.REACTIVATE_USER.value])
+            & pl.col("caution").is_null()
+        )
+        if grants.height > left:
+            found.append(
+                _Found(
+                    SEATS,
+                    f"{grants.height} users need a seat, {left} are left",
+                    "buy seats, free seats, or narrow the scope",
+                    grants.get_column("seq"),
+                    target,
+                    Verb.CREATE_USER,
+                    releasable=False,
+                )
+            )
+    return found
+
+
+def waits(changes: pl.DataFrame, holds: Sequence[Hold]) -> int:
+    """How many changes wait for somebody: held by more than what the config says for good."""
+    standing = [each.hold_id for each in holds if each.guard in STANDING]
+    held = changes.filter(pl.col("held_by").is_not_null())
+    return held.filter(
+        pl.col("held_by").list.set_difference(pl.lit(standing, dtype=pl.List(pl.String))).list.len() > 0
+    ).height
