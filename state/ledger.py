@@ -145,6 +145,11 @@ class Ledger:
         with self._turn:
             return _frame(ask(self._con, "ledger_states", (run_id,)), STATE)
 
+    def done(self, plan: str) -> frozenset[str]:
+        """Fingerprints of the plan's changes that took effect, in whatever run, and were not undone. `plan`: its digest."""
+        with self._turn:
+            return frozenset(str(row[0]) for row in ask(self._con, "ledger_done", (plan,)))
+
     def removals_since(self, since: datetime) -> pl.DataFrame:
         """How many removals took effect since then, as core.frames.WINDOW; undone ones do not count."""
         verbs = sorted(verb.value for verb in REDUCES_ACCESS)
