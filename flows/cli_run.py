@@ -1,8 +1,11 @@
-"""Commands that run: sync, snapshot, history."""
+"""Commands that run: plan, apply, sync, approve, adopt, snapshot."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,57 +15,203 @@ from flows.console import emit, progress, table
 from flows.exits import Exit
 from flows.open import open_installation
 
+if TYPE_CHECKING:
+    from flows.order import Result
+    from tasks.apply import Applied
+    from tasks.installation import Installation
+
+TenantOption = Annotated[list[str] | None, typer.Option("--tenant", help="Only these tenants.")]
+FullOption = Annotated[bool, typer.Option("--full", help="Read everything, whatever the cursors.")]
+
+
+def _known(inst: Installation, tenants: list[str] | None) -> list[str] | None:
+    unknown = sorted(set(tenants or ()) - set(inst.config.tenants))
+    if unknown:
+        known = ", ".join(sorted(inst.config.tenants))
+        raise ConfigError([Problem("--tenant", f"{', '.join(unknown)} does not exist", f"Known: {known}")])
+    return tenants or None
+
+
+@app.command("plan")
+@command
+def plan(
+    config: ConfigOption = None,
+    tenant: TenantOption = None,
+    full: FullOption = False,
+    person: Annotated[
+        str | None, typer.Option("--person", help="Only this person's changes, by person id or user name; not saved.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Reads the tenants, works out who is who, and plans. Writes nothing to targets."""
+    from flows import order
+
+    with progress(quiet=as_json) as tell:
+        inst = open_installation(config, progress=tell)
+        what = order.What(tenants=_known(inst, tenant), full=full, who=person)
+        result = order.plan(inst, what)
+    _emit_run(inst, result, as_json=as_json)
+    return result.exit
+
 
 @app.command("sync")
 @command
 def sync(
     config: ConfigOption = None,
-    tenant: Annotated[list[str] | None, typer.Option("--tenant", help="Only these tenants.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Read everything, whatever the cursors.")] = False,
+    tenant: TenantOption = None,
+    full: FullOption = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Also apply what no guard holds.")] = False,
     as_json: JsonOption = False,
 ) -> Exit:
-    """Reads the tenants, consolidates, works out who is who, and publishes. Writes nothing to targets yet."""
+    """Plans, and with --apply applies what is not held."""
     from flows import order
 
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
-        unknown = sorted(set(tenant or ()) - set(inst.config.tenants))
-        if unknown:
-            known = ", ".join(sorted(inst.config.tenants))
-            raise ConfigError([Problem("--tenant", f"{', '.join(unknown)} does not exist", f"Known: {known}")])
-        result = order.sync(inst, tenants=tenant or None, full=full)
-    extracts = [
-        {
-            "tenant": each.tenant,
-            "id": each.extract_id,
-            "verdict": each.verdict.value,
-            "reasons": list(each.reasons),
-            "accounts": each.accounts,
-            "groups": each.groups,
-            "memberships": each.memberships,
-            "rejected": each.rejected,
-        }
-        for each in result.extracts
+        result = order.sync(inst, order.What(tenants=_known(inst, tenant), full=full), apply=apply)
+    _emit_run(inst, result, as_json=as_json)
+    return result.exit
+
+
+@app.command("apply")
+@command
+def apply(
+    digest: Annotated[str | None, typer.Argument(help="The plan's digest, or its first digits (at least 4).")] = None,
+    newest: Annotated[bool, typer.Option("--newest", help="The plan saved last.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Applies a reviewed plan, less what would come out differently today, which it names."""
+    from flows import order
+    from tasks.apply import newest_digest
+
+    if (digest is None) is not newest:
+        raise ConfigError([Problem("apply", "needs one plan", "Give its digest, or --newest")])
+    with progress(quiet=as_json) as tell:
+        inst = open_installation(config, progress=tell)
+        result = order.apply(inst, digest or newest_digest(inst))
+    if result.applied is not None:
+        emit(result.applied.document(), _applied_text(result.applied), as_json=as_json)
+    return result.exit
+
+
+def _emit_run(inst: Installation, result: Result, *, as_json: bool) -> None:
+    from core.render import to_json, to_text
+
+    if result.plan is None:
+        return
+    document: dict[str, Any] = {}
+    if as_json:
+        document = to_json(result.plan)
+        document["run_id"] = result.run_id
+        if result.identified is not None:
+            document["persons"] = result.identified.persons
+            document["accounts"] = result.identified.accounts
+            document["doubts"] = result.identified.doubts
+        if result.applied is not None:
+            document["apply"] = result.applied.document()
+    text = to_text(result.plan, zone=inst.config.settings.timezone)
+    if result.applied is not None:
+        text += "\n" + _applied_text(result.applied)
+    emit(document, text, as_json=as_json)
+
+
+def _applied_text(applied: Applied) -> str:
+    from core.render import plain
+
+    head = (
+        f"APPLIED {applied.digest[:8]}  {applied.applied:,} done, {applied.failed:,} failed, "
+        f"{applied.compensated:,} undone, {applied.held:,} held, {len(applied.dropped):,} dropped, "
+        f"{applied.quarantined:,} in quarantine"
+    )
+    lines = [head]
+    if applied.done_before:
+        lines.append(f"  {applied.done_before:,} were done by an earlier apply of this plan")
+    if applied.settled:
+        lines.append(f"  {applied.settled:,} calls without an answer were settled by looking at the target")
+    lines += [f"  {name}: {count:,} requests" for name, count in sorted(applied.requests.items())]
+    lines += [f"  {name}: stopped: {plain(why)}" for name, why in sorted(applied.stopped.items())]
+    lines += [
+        f"  dropped: {each.target} {each.verb} {plain(each.object)}: {plain(each.reason)}" for each in applied.dropped
     ]
-    people = result.identified
-    lines = [
-        f"READ  {each.tenant}: {each.verdict.value}, {each.accounts:,} accounts, {each.groups:,} groups, "
-        f"{each.memberships:,} memberships, {each.rejected:,} rejected"
-        + "".join(f"\n      {why}" for why in each.reasons)
-        for each in result.extracts
-    ]
-    lines += [f"PERSONS  {people.persons:,} from {people.accounts:,} accounts, {people.doubts:,} doubtful pairs"]
-    lines += [f"NOTE  {note}" for note in people.notes]
+    return "\n".join(lines)
+
+
+@app.command("approve")
+@command
+def approve(
+    digest: Annotated[str, typer.Argument(help="The plan's digest, or its first digits (at least 4).")],
+    hold: Annotated[list[str] | None, typer.Option("--hold", help="Only these holds, such as H1.")] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--until", help="When the approval ends, in the directory's time zone.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Releases held changes by fingerprint; recorded with who and when."""
+    from tasks.approve import approve as run
+
+    inst = open_installation(config)
+    end = until.replace(tzinfo=inst.config.zone).astimezone(UTC).replace(tzinfo=None) if until else None
+    done = run(inst, digest, hold or [], approved_by=getpass.getuser(), until=end)
     document = {
-        "run_id": result.run_id,
-        "extracts": extracts,
-        "persons": people.persons,
-        "accounts": people.accounts,
-        "doubts": people.doubts,
-        "notes": list(people.notes),
+        "digest": done.digest,
+        "holds": list(done.holds),
+        "released": done.released,
+        "still_held": done.still_held,
+        "not_releasable": list(done.not_releasable),
+        "approved_by": getpass.getuser(),
+    }
+    lines = [f"Released {done.released:,} changes of plan {done.digest[:8]} ({', '.join(done.holds)})."]
+    if done.still_held:
+        lines.append(f"{done.still_held:,} of them are kept by other holds too and wait on.")
+    if done.not_releasable:
+        lines.append(f"Not released by approval: {', '.join(done.not_releasable)} (see `onefold show`).")
+    lines.append(f"Next: onefold apply {done.digest[:8]}")
+    emit(document, "\n".join(lines), as_json=as_json)
+    return Exit.HELD if done.still_held else Exit.DONE
+
+
+@app.command("adopt")
+@command
+def adopt(
+    target: Annotated[str, typer.Argument(help="The target's name in the config.")],
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the pairing there, for sign-off.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> Exit:
+    """Lists the pairing of existing users and groups with persons. Writes nothing to the target."""
+    from tasks.pairing import pairing
+    from tasks.publish import publish
+    from tasks.runs import begin, finish
+
+    with progress(quiet=as_json) as tell:
+        inst = open_installation(config, progress=tell)
+        if target not in inst.config.targets:
+            known = ", ".join(sorted(inst.config.targets)) or "none"
+            raise ConfigError([Problem("adopt", f"target {target} does not exist", f"Known: {known}")])
+        run_id = begin(inst, "adopt")
+        with finish(inst, run_id, publish) as ending:
+            rows = pairing(inst, run_id, target)
+            ending.exit = Exit.DONE
+    if csv is not None:
+        csv.write_text(rows.write_csv(), encoding="utf-8")
+    counts = rows.group_by("object", "state").len().sort("object", "state").rows()
+    shown = rows.filter(rows.get_column("state") != "stranger")
+    lines = [f"{target}: " + ", ".join(f"{number} {kind}s {state}" for kind, state, number in counts)]
+    columns = ["object", "name", "state", "person", "rule", "evidence"]
+    lines.append(
+        table([["" if cell is None else str(cell) for cell in row] for row in shown.select(columns).rows()], columns)
+    )
+    if csv is not None:
+        lines.append(f"Wrote {csv}")
+    document = {
+        "target": target,
+        "counts": {f"{kind}_{state}": number for kind, state, number in counts},
+        "rows": rows.to_dicts(),
     }
     emit(document, "\n".join(lines), as_json=as_json)
-    return result.exit
+    return Exit.DONE
 
 
 @app.command("snapshot")
@@ -73,19 +222,4 @@ def snapshot(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
 
     path = publish(open_installation(config))
     emit({"path": str(path)}, f"Published {path}", as_json=as_json)
-    return Exit.DONE
-
-
-@app.command("history")
-@command
-def history(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
-    """Lists the runs, from the newest snapshot."""
-    from state.snapshot import Snapshot
-
-    inst = open_installation(config)
-    with Snapshot.open(inst.state) as newest:
-        rows = newest.query("SELECT * FROM runs").to_dicts()
-    shown = [{name: None if value is None else str(value) for name, value in row.items()} for row in rows]
-    header = list(shown[0]) if shown else ["runs"]
-    emit({"runs": shown}, table([[row[name] or "" for name in header] for row in shown], header), as_json=as_json)
     return Exit.DONE

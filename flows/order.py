@@ -1,48 +1,149 @@
-"""The order, written once, as plain functions over steps. Today it ends with who is who: read, consolidate, identify, publish."""
+"""The order, written once: read, consolidate, identify, observe, plan, apply, publish.
+
+Plain functions over steps. `PLAIN` runs them here and now; `flows.sync` gives the same steps wrapped as Prefect tasks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from core.errors import RefusedError
+from core.guard import waits
 from core.model import Manifest, Verdict
-from flows.exits import Exit
+from core.plan import Plan
+from flows.exits import Exit, worst
+from tasks.apply import Applied
+from tasks.apply import apply as apply_plan
 from tasks.consolidate import Taken, consolidate
 from tasks.identify import Identified, identify
 from tasks.installation import Installation
+from tasks.observe import Seen, observe
+from tasks.planning import Reading, make_plan
 from tasks.publish import publish
-from tasks.read import read_tenant
+from tasks.read import due, read_tenant
 from tasks.runs import begin, finish
 
 AT_ONCE = 8  # tenants read in parallel; each has its own server
+ReadStep = Callable[[Installation, str, bool], Manifest]
+
+
+def _side_by_side(step: ReadStep, inst: Installation, tenants: Sequence[str], full: bool) -> list[Manifest]:  # noqa: FBT001 - crosses Prefect's task border by position
+    with ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, len(tenants))), thread_name_prefix="extract") as pool:
+        return list(pool.map(lambda tenant: step(inst, tenant, full), tenants))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a run, and how the extracts of several tenants run side by side."""
+
+    read: ReadStep = read_tenant
+    side_by_side: Callable[[ReadStep, Installation, Sequence[str], bool], list[Manifest]] = _side_by_side
+    consolidate: Callable[[Installation, str, Sequence[Manifest]], tuple[Taken, ...]] = consolidate
+    identify: Callable[[Installation, str], Identified] = identify
+    observe: Callable[[Installation, str, Sequence[str]], tuple[Seen, ...]] = observe
+    plan: Callable[[Installation, str, Reading], Plan] = make_plan
+    apply: Callable[[Installation, str, str], Applied] = apply_plan
+    publish: Callable[[Installation], object] = publish
+
+
+PLAIN = Steps()
+
+
+@dataclass(frozen=True)
+class What:
+    """What a run is asked to do. `only_due`: read only tenants whose interval has passed; `who`: one person's plan alone."""
+
+    tenants: Sequence[str] | None = None
+    full: bool = False
+    only_due: bool = False
+    again: Sequence[str] = ()  # targets to read anew
+    who: str | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: what was read, what was taken in, who is who, and the exit code."""
+    """How a run ended: what was read, who is who, its plan, what was applied if anything was, and the exit code."""
 
     run_id: str
-    extracts: tuple[Manifest, ...]
-    taken: tuple[Taken, ...]
-    identified: Identified
-    exit: Exit
+    extracts: tuple[Manifest, ...] = ()
+    taken: tuple[Taken, ...] = ()
+    identified: Identified | None = None
+    plan: Plan | None = None
+    applied: Applied | None = None
+    exit: Exit = Exit.UNEXPECTED
 
 
-def read_all(inst: Installation, tenants: Sequence[str], *, full: bool) -> tuple[Manifest, ...]:
-    """Reads tenants side by side; one that fails gives a failed extract and hurts no other."""
-    with ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, len(tenants))), thread_name_prefix="extract") as pool:
-        return tuple(pool.map(lambda tenant: read_tenant(inst, tenant, full=full), tenants))
+def plan(inst: Installation, what: What | None = None, *, steps: Steps = PLAIN) -> Result:
+    """Reads, consolidates, plans and publishes; writes nothing to targets."""
+    run_id = begin(inst, "plan")
+    with finish(inst, run_id, steps.publish) as ending:
+        result = _planned(inst, run_id, what or What(), steps)
+        ending.exit = result.exit
+        ending.digest = result.plan.header.digest if result.plan else None
+        return result
 
 
-def sync(inst: Installation, *, tenants: Sequence[str] | None = None, full: bool = False) -> Result:
-    """Reads, consolidates, works out who is who, publishes. Writes nothing to any target."""
+def sync(inst: Installation, what: What | None = None, *, apply: bool = False, steps: Steps = PLAIN) -> Result:
+    """Plans, and applies what is not held when asked to."""
     run_id = begin(inst, "sync")
-    with finish(inst, run_id, publish) as ending:
-        chosen = sorted(inst.config.tenants) if tenants is None else sorted(tenants)
-        extracts = read_all(inst, chosen, full=full)
-        taken = consolidate(inst, run_id, extracts)
-        identified = identify(inst, run_id)
-        whole = all(each.verdict is Verdict.COMPLETE for each in extracts)
-        ending.exit = Exit.DONE if whole else Exit.HELD
-        return Result(run_id, extracts, taken, identified, Exit(ending.exit))
+    with finish(inst, run_id, steps.publish) as ending:
+        result = _planned(inst, run_id, what or What(), steps)
+        digest = result.plan.header.digest if result.plan else None
+        ending.digest = digest
+        if apply and digest is not None and result.plan is not None and result.plan.ready.height:
+            applied = steps.apply(inst, run_id, digest)
+            code = worst(result.exit, verdict(applied))
+            result = Result(run_id, result.extracts, result.taken, result.identified, result.plan, applied, code)
+        ending.exit = result.exit
+        return result
+
+
+def apply(inst: Installation, digest: str, *, steps: Steps = PLAIN) -> Result:
+    """Applies that plan, less what would come out differently today; publishes. RefusedError when nothing may be applied."""
+    run_id = begin(inst, "apply")
+    with finish(inst, run_id, steps.publish) as ending:
+        ending.digest = digest
+        try:
+            applied = steps.apply(inst, run_id, digest)
+        except RefusedError:
+            ending.exit = Exit.REFUSED
+            raise
+        code = verdict(applied)
+        nothing = not (applied.applied or applied.done_before or applied.failed)
+        if nothing and applied.held:
+            code = Exit.REFUSED  # all of it waits, nothing was approved
+        ending.exit, ending.digest = code, applied.digest
+        return Result(run_id, applied=applied, exit=code)
+
+
+def _planned(inst: Installation, run_id: str, what: What, steps: Steps) -> Result:
+    chosen = sorted(inst.config.tenants) if what.tenants is None else sorted(what.tenants)
+    extracts = steps.side_by_side(steps.read, inst, due(inst, chosen) if what.only_due else chosen, what.full)
+    taken = steps.consolidate(inst, run_id, extracts)
+    identified = steps.identify(inst, run_id)
+    seen = steps.observe(inst, run_id, what.again)
+    silent = {each.target: each.problem for each in seen if each.problem is not None}
+    reading = Reading(tuple(extracts), silent, identified.notes)
+    if what.who is not None:
+        made = make_plan(inst, run_id, reading, only=what.who)
+    else:
+        made = steps.plan(inst, run_id, reading)
+    codes = [Exit.DONE]
+    if any(each.verdict is not Verdict.COMPLETE for each in extracts) or silent:
+        codes.append(Exit.HELD)
+    if waits(made.changes, made.header.holds) or any(each.guard == "unreachable" for each in made.header.holds):
+        codes.append(Exit.HELD)
+    return Result(run_id, tuple(extracts), taken, identified, made, None, worst(*codes))
+
+
+def verdict(applied: Applied) -> Exit:
+    """The exit code of an apply."""
+    if applied.stopped and not applied.applied and not applied.done_before and applied.failed:
+        return Exit.REFUSED
+    if applied.failed or applied.quarantined:
+        return Exit.FAILED
+    if applied.stopped and (applied.dropped or not applied.applied):
+        return Exit.REFUSED
+    return Exit.HELD if applied.held or applied.dropped or applied.stopped else Exit.DONE

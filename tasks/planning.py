@@ -89,7 +89,7 @@ def work_out(
 ) -> Plan:
     """The plan from what the state holds now. `live`: ask targets for their seats where users are created."""
     facts = tenant_facts(inst, store)
-    picture, cycles = _picture(store, facts)
+    picture, cycles = picture_of(store, facts)
     questions = [_silence(name, problem) for name, problem in sorted(reading.silent.items())]
     sides: list[Side] = []
     seats: dict[str, int] = {}
@@ -106,7 +106,7 @@ def work_out(
                 continue
             closing.callback(target.close)
             connected[name] = target
-            side = _side(inst, store, target, name, picture)
+            side = side_of(inst, store, target, name, picture)
             sides.append(side)
             differences.append(
                 diff(
@@ -152,14 +152,16 @@ def _silence(name: str, problem: str) -> Question:
     return Question(name, "unreachable", problem, "mend it and plan again; nothing is changed there meanwhile")
 
 
-def _picture(store: Store, facts: tuple[TenantFacts, ...]) -> tuple[Picture, int]:
+def picture_of(store: Store, facts: tuple[TenantFacts, ...]) -> tuple[Picture, int]:
+    """The merged directory as the rules see it, and how many cycles of groups it has."""
     groups = store.groups()
     closed = closure(store.memberships(), groups)
     picture = Picture(store.persons(), store.accounts(), store.links(), groups, closed.effective, facts)
     return picture, len(closed.cycles)
 
 
-def _side(inst: Installation, store: Store, target: Target, name: str, picture: Picture) -> Side:
+def side_of(inst: Installation, store: Store, target: Target, name: str, picture: Picture) -> Side:
+    """What one target holds and should hold, its users paired."""
     chosen = inst.config.targets[name]
     spec = TargetSpec(
         name,
