@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import duckdb
 import polars as pl
 
 from core.diff import RENAME_OFF, Difference
@@ -108,12 +107,8 @@ def _fingerprints(drafts: pl.DataFrame, values: pl.DataFrame) -> pl.Series:
         "seq", text=pl.concat_str([_sized(pl.col(name)) for name in ("target", "object_id", "verb", "evidence")])
     ).join(told, on="seq", how="left", maintain_order="left")
     whole = text.select(text=pl.concat_str("text", pl.col("told").fill_null("")))
-    if whole.is_empty():
-        return pl.Series("fingerprint", [], dtype=pl.String)
-    with duckdb.connect() as con:
-        con.register("whole", whole.with_row_index("at"))
-        done: pl.DataFrame = con.sql("SELECT left(sha256(text), 32) AS fingerprint FROM whole ORDER BY at").pl()
-    return done.get_column("fingerprint")
+    texts = whole.get_column("text").to_list()
+    return pl.Series("fingerprint", [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts], dtype=pl.String)
 
 
 def digest(config_digest: str, changes: pl.DataFrame, holds: Sequence[Hold]) -> str:
