@@ -100,6 +100,7 @@ class _Found:
     scope: str | None = None
     line: int | None = None
     releasable: bool = True
+    spreads: bool = True  # whether the rest of the unit, and what requires it, waits too
 
 
 def guard(ordered: Ordered, facts: GuardFacts) -> Guarded:
@@ -120,7 +121,9 @@ def guard(ordered: Ordered, facts: GuardFacts) -> Guarded:
     ]
     found = [each for each in found if len(each.seqs)]
     held = _held(found, approved.get_column("seq"))
-    reach = spread(ordered.changes, held)
+    alone = [place for place, each in enumerate(found) if not each.spreads]
+    wide = spread(ordered.changes, held.filter(~pl.col("hold").is_in(alone)))
+    reach = pl.concat([wide, held.filter(pl.col("hold").is_in(alone))])
     return _told(ordered.changes, found, reach, facts.questions, approved.height)
 
 
@@ -217,6 +220,7 @@ def _first_contact(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
                 target,
                 scope="after adoption",
                 releasable=False,
+                spreads=False,  # else a user to be renamed or reactivated could never be adopted
             ),
         ]
     return found

@@ -46,7 +46,7 @@ tenants:
 
 {targets}
 
-adopt: {{by: [employee_number, verified_email], ambiguous: hold}}
+adopt: {{by: [employee_number, verified_email, user_name], ambiguous: hold}}   # Confluence shows no addresses
 attributes:
   title: {{prefer: [hr]}}
   department: {{prefer: [hr]}}
