@@ -1,0 +1,178 @@
+"""The order of `flows.order` as Prefect flows: the same steps as tasks, with artifacts, events and names that say what ran."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from prefect.tasks import Task
+from pydantic import BaseModel, Field
+
+from core.errors import TransientError
+from core.guard import waits
+from core.model import Manifest
+from core.render import counts, to_markdown
+from flows import order
+from flows.exits import Exit
+from flows.open import open_installation
+from tasks.apply import apply as apply_plan
+from tasks.consolidate import consolidate
+from tasks.identify import identify
+from tasks.installation import Installation
+from tasks.observe import observe
+from tasks.planning import make_plan
+from tasks.publish import publish
+from tasks.read import read_tenant
+
+
+class SyncRun(BaseModel):
+    """The form of a sync run."""
+
+    config: str = Field(default="", title="Path of onefold.yaml; empty: ONEFOLD_CONFIG or the working directory")
+    apply: bool = Field(default=False, title="Apply what no guard holds")
+    full: bool = Field(default=False, title="Read every tenant in full, whatever its cursor")
+    only_due: bool = Field(default=False, title="Read only tenants whose interval has passed")
+    tenants: list[str] | None = Field(default=None, title="Only these tenants; empty: all")
+
+
+class ApplyRun(BaseModel):
+    """The form of an apply run."""
+
+    digest: str = Field(min_length=4, pattern=r"^[0-9a-f]+$", title="Digest of the reviewed plan, or its beginning")
+    config: str = Field(default="", title="Path of onefold.yaml; empty: ONEFOLD_CONFIG or the working directory")
+
+
+def _is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Prefect retries an extract on TransientError only."""
+    return isinstance(state.data, TransientError) or "TransientError" in (state.message or "")
+
+
+read_task = task(
+    name="read",
+    task_run_name="read {tenant}",
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_condition_fn=_is_transient,
+    cache_policy=NO_CACHE,
+)(read_tenant)
+consolidate_task = task(name="consolidate", cache_policy=NO_CACHE)(consolidate)
+identify_task = task(name="identify", cache_policy=NO_CACHE)(identify)
+observe_task = task(name="observe targets", cache_policy=NO_CACHE)(observe)
+plan_task = task(name="plan", cache_policy=NO_CACHE)(make_plan)
+# Never retried: the ledger settles what was begun.
+apply_task = task(name="apply", cache_policy=NO_CACHE)(apply_plan)
+publish_task = task(name="publish", cache_policy=NO_CACHE)(publish)
+
+
+def _submitted(
+    _step: order.ReadStep,
+    inst: Installation,
+    tenants: Sequence[str],
+    full: bool,  # noqa: FBT001 - the order calls it by position
+) -> list[Manifest]:
+    return [future.result() for future in [read_task.submit(inst, tenant, full) for tenant in tenants]]
+
+
+STEPS = order.Steps(
+    read=read_task,
+    side_by_side=_submitted,
+    consolidate=consolidate_task,
+    identify=identify_task,
+    observe=observe_task,
+    plan=plan_task,
+    apply=apply_task,
+    publish=publish_task,
+)
+
+
+def _sync_name() -> str:
+    run = flow_run.parameters["run"]
+    fields = run if isinstance(run, dict) else run.model_dump()
+    what = "sync and apply" if fields.get("apply") else "sync"
+    whom = ", ".join(fields.get("tenants") or ()) or ("what is due" if fields.get("only_due") else "all tenants")
+    return f"{what}: {whom}"
+
+
+def _apply_name() -> str:
+    run = flow_run.parameters["run"]
+    return f"apply {run['digest'] if isinstance(run, dict) else run.digest}"
+
+
+def _installation(config: str) -> Installation:
+    return open_installation(Path(config) if config else None, blocks=_secret_block)
+
+
+def _secret_block(name: str) -> str:
+    from prefect.blocks.system import Secret
+
+    block = Secret.load(name)
+    return str(block.get())  # type: ignore[union-attr]  # load is sync outside an event loop
+
+
+def _tell(inst: Installation, result: order.Result) -> None:
+    """Artifacts and events of a finished run."""
+    resource = {"prefect.resource.id": f"onefold.directory.{inst.config.settings.directory}"}
+    facts = {"run_id": result.run_id, "exit": int(result.exit)}
+    if result.plan is not None:
+        plan = result.plan
+        text = to_markdown(plan, zone=inst.config.settings.timezone)
+        create_markdown_artifact(text, key="plan", description=f"plan {plan.header.digest[:8]}")
+        rows = [
+            {"target": target, "verb": verb, "ready": each["ready"].get(verb, 0), "held": each["held"].get(verb, 0)}
+            for target, each in counts(plan.changes).items()
+            for verb in sorted({*each["ready"], *each["held"]})
+        ]
+        create_table_artifact(rows or [{"target": "all", "verb": "nothing to do", "ready": 0, "held": 0}], key="counts")
+        if held := waits(plan.changes, plan.header.holds):
+            emit_event(
+                "onefold.run.held", resource=resource, payload={**facts, "digest": plan.header.digest, "held": held}
+            )
+    if result.applied is not None:
+        emit_event("onefold.run.applied", resource=resource, payload={**facts, **result.applied.document()})
+    if result.exit in {Exit.FAILED, Exit.REFUSED}:
+        emit_event("onefold.run.failed", resource=resource, payload=facts)
+
+
+def _state(result: order.Result) -> State[Any]:
+    """Exit codes as Prefect states: 4 and 5 are Failed, 3 is Completed named Held."""
+    if result.exit in {Exit.FAILED, Exit.REFUSED, Exit.UNEXPECTED}:
+        return Failed(message=f"run {result.run_id} ended with exit code {int(result.exit)}")
+    if result.exit is Exit.HELD:
+        return Completed(
+            name="Held", message=f"run {result.run_id}: some changes are held or an input was not complete"
+        )
+    return Completed(message=f"run {result.run_id} done")
+
+
+@flow(name="onefold-sync", flow_run_name=_sync_name, validate_parameters=True)
+def sync(run: SyncRun = SyncRun()) -> State[Any]:  # noqa: B008 - Prefect reads the default to build the form
+    """Extracts what is due, consolidates, plans, and applies what is not held when asked to."""
+    inst = _installation(run.config)
+    apply = run.apply or (run.only_due and inst.config.settings.run.scheduled == "apply_safe")
+    what = order.What(tenants=run.tenants, full=run.full, only_due=run.only_due)
+    result = order.sync(inst, what, apply=apply, steps=STEPS)
+    _tell(inst, result)
+    return _state(result)
+
+
+@flow(name="onefold-apply", flow_run_name=_apply_name, validate_parameters=True)
+def apply(run: ApplyRun) -> State[Any]:
+    """Applies one reviewed plan, less what would come out differently today."""
+    inst = _installation(run.config)
+    result = order.apply(inst, run.digest, steps=STEPS)
+    _tell(inst, result)
+    return _state(result)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    sync()
