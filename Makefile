@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: all test check test-system bench lock new-connector
+.PHONY: all demo test check test-system bench golden lock new-connector
 all: check test
 
 $(VENV)/.ready: requirements.lock pyproject.toml
@@ -15,6 +15,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 $(VENV)/.proof: requirements-proof.lock $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-proof.lock
 	@touch $@
+
+demo: $(VENV)/.ready  ## the main job on a made-up company, from nothing
+	$(BIN)/python -m sandbox.demo
 
 test: $(VENV)/.ready  ## everything that needs no other server
 	$(BIN)/python -m pytest -m "not system"
@@ -32,6 +35,9 @@ test-system: $(VENV)/.proof  ## real servers, vendor clients, kill campaigns
 bench: $(VENV)/.ready  ## figures of the rooms that exist
 	$(BIN)/python benchmarks/identity.py
 	$(BIN)/python benchmarks/state.py
+
+golden: $(VENV)/.ready  ## write the golden files anew; read the diff before you commit it
+	ONEFOLD_GOLDEN=write $(BIN)/python -m pytest tests/golden
 
 lock:  ## needs uv
 	uv export --quiet --format requirements-txt --no-emit-project --group dev | $(PYTHON) .ci/lock.py requirements.lock

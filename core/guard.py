@@ -384,7 +384,7 @@ def _limits(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
             found.append(
                 _Found(
                     LIMIT,
-                    f"{mine.height} {Verb(str(verb)).value} on the word of {name} ({evidence}), limit {most} = {words}",
+                    f"on the word of {name} ({evidence}), limit {most} = {words}",
                     "approve, or raise `limits:`",
                     mine.get_column("seq"),
                     str(target),
@@ -413,7 +413,7 @@ def _per_group(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
     return [
         _Found(
             LIMIT,
-            f"{row['n']} members would leave {row['group_name']}, limit {int(row['most'])} = max({limit.floor}, {limit.percent:g} %)",
+            f"would leave {row['group_name']}, limit {int(row['most'])} = max({limit.floor}, {limit.percent:g} %)",
             "approve, or raise limits.remove_member.per_group",
             pl.Series("seq", row["seq"], dtype=pl.Int32),
             row["target"],

@@ -255,10 +255,12 @@ def _held(holds: Sequence[Hold]) -> list[str]:
         return ["HELD BY CAUSE  nothing"]
     lines = ["HELD BY CAUSE"]
     for each in holds:
-        what = f"{each.count:,} {SHORT[each.verb]}" if each.verb else f"{each.count:,}"
+        what = f"{each.count:,} {SHORT[each.verb]}  " if each.verb else f"{each.count:,} "
+        if each.reason.startswith(str(each.count)):
+            what = ""  # the reason counts itself
         where = f" (onefold.yaml:{each.line})" if each.line else ""
         lines.append(
-            f"  {each.hold_id:<4}{each.target or ''}: {what}  {plain(each.reason)}{where}    release: {plain(each.release)}"
+            f"  {each.hold_id:<4}{each.target or ''}: {what}{plain(each.reason)}{where}    release: {plain(each.release)}"
         )
     return lines
 
