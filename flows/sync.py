@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -15,6 +15,7 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
+from prefect.utilities.annotations import quote
 from pydantic import BaseModel, Field
 
 from core.errors import TransientError
@@ -64,13 +65,19 @@ read_task = task(
     retry_condition_fn=_is_transient,
     cache_policy=NO_CACHE,
 )(read_tenant)
-consolidate_task = task(name="consolidate", cache_policy=NO_CACHE)(consolidate)
-identify_task = task(name="identify", cache_policy=NO_CACHE)(identify)
-observe_task = task(name="observe targets", cache_policy=NO_CACHE)(observe)
-plan_task = task(name="plan", cache_policy=NO_CACHE)(make_plan)
-# Never retried: the ledger settles what was begun.
-apply_task = task(name="apply", cache_policy=NO_CACHE)(apply_plan)
-publish_task = task(name="publish", cache_policy=NO_CACHE)(publish)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _step(name: str, work: Callable[P, R]) -> Callable[P, R]:
+    """A step as a task. Its arguments are quoted: Prefect would else walk through config, plan and manifests for futures."""
+    wrapped = task(name=name, cache_policy=NO_CACHE)(work)
+
+    def run(*given: P.args, **named: P.kwargs) -> R:
+        result: R = wrapped(*(quote(each) for each in given), **named)  # type: ignore[arg-type]  # Prefect takes the quotes off
+        return result
+
+    return run
 
 
 def _submitted(
@@ -79,18 +86,18 @@ def _submitted(
     tenants: Sequence[str],
     full: bool,  # noqa: FBT001 - the order calls it by position
 ) -> list[Manifest]:
-    return [future.result() for future in [read_task.submit(inst, tenant, full) for tenant in tenants]]
+    futures = [read_task.submit(quote(inst), tenant, full) for tenant in tenants]  # type: ignore[call-overload]  # as below
+    return [future.result() for future in futures]
 
 
 STEPS = order.Steps(
-    read=read_task,
     side_by_side=_submitted,
-    consolidate=consolidate_task,
-    identify=identify_task,
-    observe=observe_task,
-    plan=plan_task,
-    apply=apply_task,
-    publish=publish_task,
+    consolidate=_step("consolidate", consolidate),
+    identify=_step("identify", identify),
+    observe=_step("observe targets", observe),
+    plan=_step("plan", make_plan),
+    apply=_step("apply", apply_plan),  # never retried: the ledger settles what was begun
+    publish=_step("publish", publish),
 )
 
 
