@@ -120,9 +120,24 @@ def _users(session: Session, number: int, rows: pl.DataFrame, values: pl.DataFra
         written_at=pl.coalesce("written", "written_at"),
     )
     _put(session, USERS, both, run_no)
+    made = rows.filter(pl.col("verb") == Verb.CREATE_USER.value).select("remote_id").unique()
+    _join_default_groups(session, number, made, run_no)
     dead = both.filter(~pl.col("present") & pl.col("user_key").is_not_null()).select("user_key")
     edges = rows_of(session, "target_membership", number, MEMBERSHIP_ROW)
     close_rows(session, "target_membership", edges.join(dead, on="user_key", how="semi"), run_no)
+
+
+def _join_default_groups(session: Session, number: int, made: pl.DataFrame, run_no: int) -> None:
+    """The target itself puts a user it creates into its default groups; such an edge is there and is not ours."""
+    implicit = rows_of(session, "target_group", number, GROUP_ROW).filter("implicit", "present").select("group_key")
+    if implicit.is_empty() or made.is_empty():
+        return
+    users = session.frame("target_user_keys", {"target_key": number}).join(made, on="remote_id", how="semi")
+    held = rows_of(session, "target_membership", number, MEMBERSHIP_ROW)
+    keys = list(KEYS["target_membership"])
+    fresh = implicit.join(users.select("user_key"), how="cross").join(held.select(keys), on=keys, how="anti")
+    edges = fresh.with_columns(owned=pl.lit(False), target_key=pl.lit(number, pl.Int16)).sort(keys)
+    replace_rows(session, "target_membership", conform(edges, MEMBERSHIP_ROW), run_no)
 
 
 def _written(rows: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:

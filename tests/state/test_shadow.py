@@ -235,3 +235,12 @@ def test_deleted_objects_are_not_present_and_lose_their_edges(store, see, did):
     assert owned_edges(store) == {("b", "J1"): False}
     assert by_id(store)["J2"]["present"] is False
     assert store.existing("jira").groups["present"].to_list() == [False, True]
+
+
+def test_the_default_groups_of_a_created_user_are_known(store, see, did):
+    """The target puts a user it creates into its default groups; the shadow knows, and does not call the edge ours."""
+    see(users(), groups("g1", "g2").with_columns(implicit=pl.Series([True, False])))
+    did(
+        Intent(0, "jira", Verb.CREATE_USER, "person:p1", "f1", person_key=1, after={"user_name": "ada"}), remote_id="u1"
+    )
+    assert owned_edges(store) == {("g1", "u1"): False}
