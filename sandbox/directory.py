@@ -192,12 +192,16 @@ class Directory:
         """Groups that this group is directly in, by name."""
         return sorted((each for each in self.groups.values() if fold(name) in each.groups), key=lambda each: each.name)
 
+    def member_keys(self, name: str, *, nested: bool) -> set[str]:
+        """Keys of a group's users, with those of its subgroups when `nested`."""
+        groups: Iterable[str] = self.closure(name) if nested else (fold(name),)
+        return set[str]().union(*(self.groups[each].users for each in groups))
+
     def members(self, name: str, *, nested: bool) -> list[User]:
         """Users of a group by name, with those of its subgroups when `nested`."""
 
         def make() -> list[User]:
-            groups: Iterable[str] = self.closure(name) if nested else (fold(name),)
-            keys = {key for each in groups for key in self.groups[each].users}
+            keys = self.member_keys(name, nested=nested)
             return sorted((self.users[key] for key in keys), key=lambda user: fold(user.name))
 
         return self.kept(("members", fold(name), nested), make)
@@ -218,11 +222,15 @@ class Directory:
         """Keys of the active users who hold a seat."""
 
         def make() -> frozenset[str]:
-            names = {each for name in self.roles[role].groups for each in self.closure(name)}
-            keys = {key for name in names for key in self.groups[name].users}
+            keys = set[str]().union(*(self.member_keys(name, nested=True) for name in self.roles[role].groups))
             return frozenset(key for key in keys if self.users[key].active)
 
         return self.kept(("holders", role), make)
+
+    def holds(self, role: str, key: str) -> bool:
+        """Whether the user holds a seat."""
+        groups = {fold(name) for name in self.roles[role].groups}
+        return self.users[key].active and any(fold(each.name) in groups for each in self.groups_of(key, nested=True))
 
     def free_seats(self, role: str) -> int:
         """Seats left, -1 without a limit."""

@@ -118,7 +118,7 @@ class Standin(ABC):
     def _in(self, group: str) -> set[str]:
         if not self.directory.group(group):
             return set()
-        return {each.key for each in self.directory.members(group, nested=True)}
+        return self.directory.member_keys(group, nested=True)
 
     def last_admins(self) -> list[User]:
         """Active administrators."""
