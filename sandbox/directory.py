@@ -78,6 +78,10 @@ class Directory:
         found: T = self._kept[what]
         return found
 
+    def touch(self) -> None:
+        """Counts as a change: something has begun that will be one."""
+        self.revision += 1
+
     def _changed(self) -> None:
         self.revision += 1
         self._kept.clear()
@@ -190,7 +194,15 @@ class Directory:
 
     def parents(self, name: str) -> list[Group]:
         """Groups that this group is directly in, by name."""
-        return sorted((each for each in self.groups.values() if fold(name) in each.groups), key=lambda each: each.name)
+        above = self.kept("parents", self._parents).get(fold(name), ())
+        return sorted((self.groups[each] for each in above), key=lambda each: each.name)
+
+    def _parents(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for name, group in self.groups.items():
+            for child in group.groups:
+                found[child].add(name)
+        return found
 
     def member_keys(self, name: str, *, nested: bool) -> set[str]:
         """Keys of a group's users, with those of its subgroups when `nested`."""

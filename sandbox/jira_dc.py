@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sandbox.directory import Group, Role, User, fold
-from sandbox.jira_users import SEATS, SYSTEM_ADMINS, JiraUsers, as_object
-from sandbox.wire import Answer, Request, Route
+from sandbox.jira_users import SEATS, SYSTEM_ADMINS, JiraUsers
+from sandbox.wire import Answer, Request, Route, as_object
 
 VERSIONS = {"8.2": "8.2.6", "9": "9.12.30", "10.0": "10.0.1", "10.3": "10.3.24", "11": "11.0.1", "11.0": "11.0.1"}
 MEMBERS = 50  # members in a page, whatever was asked for

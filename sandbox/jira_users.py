@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from sandbox.directory import Role, User, fold
 from sandbox.standin import Standin
-from sandbox.wire import Answer, Request
+from sandbox.wire import Answer, Request, as_object
 
 NO_CHANGE = "error.no.value.found.to.be.changed"  # JRASERVER-36639
 TAKEN = "A user with that username already exists."
@@ -333,11 +333,6 @@ class JiraUsers(Standin):
 
 def _hit(wanted: str, words: Iterable[str]) -> bool:
     return wanted == "." or any(word.startswith(wanted) for word in words)
-
-
-def as_object(body: Any) -> dict[str, Any]:
-    """A body that is an object; an empty one for anything else."""
-    return body if isinstance(body, dict) else {}
 
 
 def as_truth(value: object) -> bool:

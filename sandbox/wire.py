@@ -76,6 +76,11 @@ def page(status: int, text: str) -> Answer:
     return Answer(status, PAGE.format(text), content_type="text/html;charset=UTF-8")
 
 
+def as_object(body: Any) -> dict[str, Any]:
+    """A body that is an object; an empty one for anything else."""
+    return body if isinstance(body, dict) else {}
+
+
 Handler = Callable[[Request], Answer]
 
 
