@@ -14,8 +14,8 @@ NEVER = 9223372036854775807  # seconds that a blocked user is told to wait
 class Rate:
     """`limit` tokens at most, `fill` more every `interval` seconds. A limit of 0 blocks the user for ever."""
 
-    limit: int = 2000
-    fill: int = 1000
+    limit: int = 10_000
+    fill: int = 5_000
     interval: int = 1
 
 
