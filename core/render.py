@@ -256,7 +256,7 @@ def _held(holds: Sequence[Hold]) -> list[str]:
     lines = ["HELD BY CAUSE"]
     for each in holds:
         what = f"{each.count:,} {SHORT[each.verb]}  " if each.verb else f"{each.count:,} "
-        if each.reason.startswith(str(each.count)):
+        if not each.count or each.reason.startswith(str(each.count)):
             what = ""  # the reason counts itself
         where = f" (onefold.yaml:{each.line})" if each.line else ""
         lines.append(

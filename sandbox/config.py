@@ -50,7 +50,7 @@ adopt: {{by: [employee_number, verified_email, user_name], ambiguous: hold}}   #
 attributes:
   title: {{prefer: [hr]}}
   department: {{prefer: [hr]}}
-scope: "person.user_type = 'member'"  # externals are known, and get nothing
+scope: "coalesce(person.user_type, 'member') = 'member'"  # externals are known, and get nothing
 map:
   user_name: "split_part(person.email, '@', 1)"   # names new users only; existing ones keep theirs
   rename: false
