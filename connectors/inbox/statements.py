@@ -128,6 +128,7 @@ TOUCH = _both("UPDATE TABLE SET seq = ?, changed_at = ?, writer = ?, members = ?
 TOMB = _both(
     "UPDATE TABLE SET seq = ?, changed_at = ?, deleted_at = ?, writer = ?, members = 0 WHERE tenant_no = ? AND id = ?"
 )
+CONTEST = _both("UPDATE TABLE SET seq = ?, contested = 1 WHERE tenant_no = ? AND id = ?")
 TOMBS_PRUNE = _both("DELETE FROM TABLE WHERE tenant_no = ? AND deleted_at < ? AND seq <= ?")
 
 # --- addresses
@@ -141,7 +142,7 @@ MEMBER_DROP = """UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = 
     AND removed = 0"""
 MEMBERS_AFTER = """SELECT member_id, kind FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0
     AND member_id > ? ORDER BY member_id LIMIT ?"""
-GROUPS_OF = """SELECT g.id, g.doc FROM inbox_member m JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
+GROUPS_OF = """SELECT g.id, g.shown FROM inbox_member m JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
     WHERE m.tenant_no = ? AND m.member_id = ? AND m.removed = 0 AND g.deleted_at IS NULL ORDER BY g.born"""
 LEFT_GROUPS = """UPDATE inbox_group SET members = members - 1 WHERE tenant_no = ? AND id IN
     (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0)"""
