@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from core.document import Document
 from core.errors import ConfigError, Problem
@@ -78,16 +78,15 @@ class Config:
     @property
     def rules(self) -> dict[str, object]:
         """What decides about people: every setting whose change may change a plan, as plain JSON values."""
-        whole = {**self.settings.model_dump(mode="json", by_alias=True)}
+        whole: dict[str, object] = {**_dumped(self.settings)}
         for name in ("state", "landing", "schedule", "keep", "run"):
             whole.pop(name, None)
         whole["tenants"] = {
-            name: {**tenant.settings.model_dump(mode="json", by_alias=True), **tenant.common.model_dump(mode="json")}
+            name: {**_dumped(tenant.settings), **_dumped(tenant.common)}
             for name, tenant in sorted(self.tenants.items())
         }
         whole["targets"] = {
-            name: {**each.settings.model_dump(mode="json", by_alias=True), **each.common.model_dump(mode="json")}
-            for name, each in sorted(self.targets.items())
+            name: {**_dumped(each.settings), **_dumped(each.common)} for name, each in sorted(self.targets.items())
         }
         return whole
 
@@ -104,6 +103,23 @@ class Config:
             users=BUILT_IN_PROTECTION.users + declared.users,
             groups=BUILT_IN_PROTECTION.groups + declared.groups,
         )
+
+
+def _dumped(settings: BaseModel) -> dict[str, object]:
+    """Settings as plain values, the same in every process: sets in order, whatever their hashes."""
+    ordered = {name: _ordered(value) for name, value in settings.model_dump(mode="python", by_alias=True).items()}
+    whole: dict[str, object] = json.loads(TypeAdapter(dict[str, Any]).dump_json(ordered))
+    return whole
+
+
+def _ordered(value: object) -> object:
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, dict):
+        return {name: _ordered(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_ordered(each) for each in value]
+    return value
 
 
 Kinds = Callable[[str], type[BaseModel]]

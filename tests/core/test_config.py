@@ -1,7 +1,11 @@
 """The config: every fault at once, each with path, line and remedy; digests that move only with what decides."""
 
 import contextlib
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -182,3 +186,22 @@ def test_schema_lists_every_kind_as_a_branch():
     assert [branch["title"] for branch in branches] == ["files", "scim"]
     assert {"mode", "glob"} <= set(branches[0]["properties"])
     assert re.search("env:", str(branches[1]["properties"]["token"]))
+
+
+def test_the_digest_is_the_same_in_every_process():
+    """Sets have another order in each process; the digest, by which a changed config is known, does not."""
+    words = "from tests.core.test_config import parse, read, sources; print(parse(read(open(0).read()), sources=sources, targets=sources).digest)"
+    text = "directory: acme\nprecedence: [corp]\ntenants: {corp: {kind: files, glob: a, may: [create, update, groups, attributes]}}\n"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", words],
+            input=text,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            cwd=Path(__file__).parent.parent.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(digests) == 1
