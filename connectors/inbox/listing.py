@@ -13,7 +13,7 @@ from connectors.inbox.filters import Anchor, Node, Subject, anchor, edge_literal
 from connectors.inbox.members import all_members
 from connectors.inbox.records import Record, Selection, document, record, selected
 from connectors.inbox.schema import LIST, Kind
-from connectors.inbox.wire import Doc, Limits, invalid
+from connectors.inbox.wire import Doc, Limits, as_doc, invalid
 
 LOOK = 200  # records looked at between two turns of the loop
 
@@ -79,7 +79,7 @@ def listed(tenant_no: int, asked: Query, base: str, limits: Limits, cursors: Cur
     answer: Doc = {"schemas": [LIST], "totalResults": page.total, "itemsPerPage": len(resources)}
     if not asked.by_cursor:
         answer["startIndex"] = asked.start
-    elif len(resources) and (len(resources) < len(page.records) or page.more):
+    elif resources and (len(resources) < len(page.records) or page.more):
         last = page.records[len(resources) - 1].born
         answer["nextCursor"] = cursors.write(asked.text, last)
     answer["Resources"] = resources
@@ -113,16 +113,16 @@ def _filtered(tenant_no: int, asked: Query, node: Node, base: str) -> Operation[
         statement = sql.EDGE_SUBJECTS if literal else sql.EDGE_SUBJECTS_ANY
         rows = yield statement[asked.kind], (tenant_no, literal) if literal else (tenant_no,)
         edges[literal] = frozenset(row[0] for row in rows)
-    kept = _Kept(asked)
+    kept, sieve = _Kept(asked), _Sieve(asked.kind, node, edges, base)
     found = anchor(asked.kind, node)
     if found is not None:
         rows = yield from _candidates(tenant_no, asked.kind, found)
-        _sift(rows, asked.kind, node, edges, base, kept)
+        sieve.sift(rows, kept)
         return kept.page()
     born = 0
     while True:
         rows = yield sql.AFTER[asked.kind], (tenant_no, born, LOOK)
-        _sift(rows, asked.kind, node, edges, base, kept)
+        sieve.sift(rows, kept)
         if len(rows) < LOOK:
             return kept.page()
         born = rows[-1][1]
@@ -153,13 +153,20 @@ class _Kept:
         return _Page(self._kept, self._total, more=self._after > len(self._kept))
 
 
-def _sift(
-    rows: Sequence[Row], kind: Kind, node: Node, edges: dict[str, frozenset[str]], base: str, kept: _Kept
-) -> None:
-    for row in rows:
-        each = record(row)
-        if matches(node, Subject(kind, document(kind, each, base), edges)):
-            kept.take(each)
+@dataclass(frozen=True, slots=True)
+class _Sieve:
+    """A filter with the edges that it compares."""
+
+    kind: Kind
+    node: Node
+    edges: dict[str, frozenset[str]]
+    base: str
+
+    def sift(self, rows: Sequence[Row], kept: _Kept) -> None:
+        for row in rows:
+            each = record(row)
+            if matches(self.node, Subject(self.kind, document(self.kind, each, self.base), self.edges)):
+                kept.take(each)
 
 
 def _candidates(tenant_no: int, kind: Kind, found: Anchor) -> Operation[list[Row]]:
@@ -188,5 +195,6 @@ def shown(tenant_no: int, kind: Kind, stored: Record, base: str, chosen: Selecti
 
 
 def _groups(rows: Sequence[Row], base: str) -> Iterator[Doc]:
-    for group_id, name in rows:
+    for group_id, doc in rows:
+        name = as_doc(doc)["displayName"]
         yield {"value": group_id, "$ref": f"{base}/Groups/{group_id}", "display": name, "type": "direct"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from connectors.inbox.dialects import Operation, manager_shapes_in_body, operations, to_standard, to_standard_body
@@ -97,3 +98,10 @@ def without_passwords(value: Any) -> Any:
 
 def _is_password(name: str) -> bool:
     return name.strip().lower().rpartition(":")[2].rpartition(".")[2] == "password"
+
+
+def logged(body: Doc, raw: bytes) -> str:
+    """The body as the log keeps it: the very text that came, unless it may hold a password, which a name with an escape may do too."""
+    if b"\\u" in raw or b"password" in raw.lower():
+        return json.dumps(without_passwords(body), ensure_ascii=False, separators=(",", ":"))
+    return raw.decode("utf-8-sig")

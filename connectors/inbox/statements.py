@@ -77,6 +77,7 @@ TOKENS = """SELECT token_id, tenant, networks, note, created_at, expires_at, rev
     ORDER BY tenant, created_at, token_id"""
 TOKEN_EXPIRE = "UPDATE inbox_token SET expires_at = ? WHERE token_id = ? AND (expires_at IS NULL OR expires_at > ?)"
 TOKEN_REVOKE = "UPDATE inbox_token SET revoked_at = ? WHERE token_id = ? AND revoked_at IS NULL"
+TOKEN_BY_ID = "SELECT tenant, revoked_at FROM inbox_token WHERE token_id = ?"
 TOKEN_USED = "UPDATE inbox_token SET used_at = ? WHERE token_id = ? AND (used_at IS NULL OR used_at < ?)"
 FAILED = """INSERT INTO inbox_failure (day, address, failures) VALUES (?, ?, ?)
     ON CONFLICT (day, address) DO UPDATE SET failures = inbox_failure.failures + excluded.failures"""
@@ -142,7 +143,7 @@ MEMBER_DROP = """UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = 
     AND removed = 0"""
 MEMBERS_AFTER = """SELECT member_id, kind FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0
     AND member_id > ? ORDER BY member_id LIMIT ?"""
-GROUPS_OF = """SELECT g.id, g.shown FROM inbox_member m JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
+GROUPS_OF = """SELECT g.id, g.doc FROM inbox_member m JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
     WHERE m.tenant_no = ? AND m.member_id = ? AND m.removed = 0 AND g.deleted_at IS NULL ORDER BY g.born"""
 LEFT_GROUPS = """UPDATE inbox_group SET members = members - 1 WHERE tenant_no = ? AND id IN
     (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0)"""

@@ -1,0 +1,224 @@
+"""What each route does once it is known who asks: discovery, lists, single resources, writes; and the tenant that it is done in."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from connectors.inbox import statements as sql
+from connectors.inbox.asking import Operation, Store
+from connectors.inbox.contest import Author, Conflict
+from connectors.inbox.cursors import SECONDS, Cursors
+from connectors.inbox.directory import Directory
+from connectors.inbox.exchange import Answer, Noted, Request
+from connectors.inbox.filters import parse
+from connectors.inbox.listing import listed, query, shown
+from connectors.inbox.patch import logged
+from connectors.inbox.records import Record, Selection, record, selection
+from connectors.inbox.resources import Precondition, Write, create, delete, missing, patch
+from connectors.inbox.resources import replace as put
+from connectors.inbox.routes import DISCOVERY, RESOURCES, Route
+from connectors.inbox.rules import Place, Signs, recognised, spoken_addresses
+from connectors.inbox.schema import LIST, Kind, provider_config, resource_types, schemas
+from connectors.inbox.tokens import Bearer
+from connectors.inbox.wire import Doc, Limits, ScimError, dumps, invalid
+
+SEARCHED = {"attributes", "excludedattributes", "filter", "startindex", "count", "cursor"}
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A request after its form was checked: `parameters` that say something, with lower-case names; `body` parsed and `raw`; `base` of addresses given out."""
+
+    method: str
+    where: Route
+    parameters: dict[str, str]
+    request: Request
+    body: Doc | None
+    raw: bytes
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Where a resource is shown, and what of it."""
+
+    tenant_no: int
+    kind: Kind
+    base: str
+    chosen: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The routes over one store."""
+
+    store: Store
+    directory: Directory
+    limits: Limits
+    cursor_key: bytes
+
+    async def answer(self, asked: Turned, bearer: Bearer, noted: Noted) -> Answer:
+        """The answer. ScimError for every refusal."""
+        name = asked.where.name
+        if name in DISCOVERY:
+            return self._discovery(asked)
+        if name not in RESOURCES:
+            raise ScimError(501 if name in {"Bulk", "Me"} else 404, f"/{name} is not offered")
+        kind = RESOURCES[name]
+        if asked.method == "POST" and asked.where.rest == ".search":
+            asked = _as_query(asked)
+        place = self._place(asked, kind, bearer)
+        noted.tenant = place.tenant
+        author = Author(bearer.token_id, place.mark or None)
+        if asked.where.rest is None:
+            return await self._collection(asked, kind, place, author)
+        place = await self._where(kind, asked.where.rest, place)
+        noted.tenant = place.tenant
+        return await self._single(asked, kind, place, author)
+
+    def _discovery(self, asked: Turned) -> Answer:
+        if asked.method != "GET":
+            raise _not_allowed("GET and no others")
+        name, rest, base = asked.where.name, asked.where.rest, asked.base
+        if name == "ServiceProviderConfig":
+            if rest is not None:
+                raise ScimError(404, "there is nothing at this address")
+            found = provider_config(base, page=self.limits.page, most=self.limits.most, cursor_seconds=SECONDS)
+            return Answer(200, dumps(found))
+        if "filter" in asked.parameters:
+            raise ScimError(403, "discovery documents cannot be filtered")
+        offered = schemas(base) if name == "Schemas" else resource_types(base)
+        if rest is None:
+            many = len(offered)
+            whole = {"schemas": [LIST], "totalResults": many, "itemsPerPage": many, "startIndex": 1}
+            return Answer(200, dumps({**whole, "Resources": offered}))
+        one = next((each for each in offered if str(each["id"]).lower() == rest.lower()), None)
+        if one is None:
+            raise ScimError(404, "there is no such document")
+        return Answer(200, dumps(one))
+
+    def _place(self, asked: Turned, kind: Kind, bearer: Bearer) -> Place:
+        tenant = self.directory.tenants[bearer.tenant]
+        if tenant.providers is None:
+            return Place(tenant.name, "")
+        text = asked.parameters.get("filter")
+        node = parse(text, self.limits) if text else None
+        request = asked.request
+        signs = Signs(asked.where.segment, request.headers, request.query, request.address)
+        body = asked.body if asked.method in {"POST", "PUT"} else None
+        return recognised(tenant.name, tenant.providers, signs, spoken_addresses(kind, body, node))
+
+    async def _where(self, kind: Kind, resource_id: str, place: Place) -> Place:
+        """With a shared credential and no mark, a record is where it is: one of the tenants that bear no marks."""
+        if not place.elsewhere:
+            return place
+        numbers = [self.directory.numbers[name] for name in place.elsewhere]
+        found = await self.store.read(_holder(kind, resource_id, numbers))
+        return place if found is None else replace(place, tenant=self.directory.names[found])
+
+    async def _collection(self, asked: Turned, kind: Kind, place: Place, author: Author) -> Answer:
+        view = _View(self.directory.numbers[place.tenant], kind, asked.base, _chosen(asked))
+        if asked.method == "GET":
+            cursors = Cursors(self.cursor_key, place.tenant)
+            wanted = query(kind, asked.parameters, view.chosen, self.limits, cursors)
+            found = await self.store.read(listed(view.tenant_no, wanted, asked.base, self.limits, cursors))
+            return Answer(200, dumps(found))
+        if asked.method != "POST":
+            raise _not_allowed("GET and POST")
+        made = await self.store.write(view.tenant_no, create(self._write(asked, kind, str(uuid.uuid4()), author)))
+        answer = await self._resource(201, view, made)
+        answer.headers.append((b"location", f"{asked.base}/{kind}s/{made.id}".encode()))
+        return answer
+
+    async def _single(self, asked: Turned, kind: Kind, place: Place, author: Author) -> Answer:
+        view = _View(self.directory.numbers[place.tenant], kind, asked.base, _chosen(asked))
+        resource_id, headers = asked.where.rest or "", asked.request.headers
+        if asked.method == "GET":
+            stored = await self.store.read(_one(view.tenant_no, kind, resource_id))
+            if _names(headers.get("if-none-match"), stored.version):
+                return Answer(304, headers=[(b"etag", stored.version.encode())])
+            return await self._resource(200, view, stored)
+        if asked.method not in {"PUT", "PATCH", "DELETE"}:
+            raise _not_allowed("GET, PUT, PATCH and DELETE")
+        write, unchanged = self._write(asked, kind, resource_id, author), _unchanged(headers.get("if-match"))
+        if asked.method == "DELETE":
+            refused = await self.store.write(view.tenant_no, delete(write, unchanged))
+            if refused is not None:
+                raise refused.error()
+            return Answer(204)
+        changing = (put if asked.method == "PUT" else patch)(write, unchanged)
+        outcome = await self.store.write(view.tenant_no, changing)
+        if isinstance(outcome, Conflict):
+            raise outcome.error()
+        if asked.method == "PATCH" and kind == "Group" and view.chosen.wanted is None:
+            return Answer(204, headers=[(b"etag", outcome.version.encode())])
+        return await self._resource(200, view, outcome)
+
+    def _write(self, asked: Turned, kind: Kind, resource_id: str, author: Author) -> Write:
+        if asked.body is None:
+            return Write(kind, resource_id, {}, "{}", author, self.limits)
+        return Write(kind, resource_id, asked.body, logged(asked.body, asked.raw), author, self.limits)
+
+    async def _resource(self, status: int, view: _View, stored: Record) -> Answer:
+        whole = await self.store.read(shown(view.tenant_no, view.kind, stored, view.base, view.chosen))
+        return Answer(status, dumps(whole), [(b"etag", stored.version.encode())])
+
+
+def _chosen(asked: Turned) -> Selection:
+    return selection(asked.parameters.get("attributes"), asked.parameters.get("excludedattributes"))
+
+
+def _one(tenant_no: int, kind: Kind, resource_id: str) -> Operation[Record]:
+    rows = yield sql.BY_ID[kind], (tenant_no, resource_id)
+    if not rows:
+        raise missing(kind)
+    return record(rows[0])
+
+
+def _holder(kind: Kind, resource_id: str, numbers: Sequence[int]) -> Operation[int | None]:
+    for number in numbers:
+        if (yield sql.BY_ID[kind], (number, resource_id)):
+            return number
+    return None
+
+
+def _as_query(asked: Turned) -> Turned:
+    """`POST /Users/.search` (RFC 7644 section 3.4.3) as the GET that it stands for."""
+    parameters: dict[str, str] = {}
+    for name, value in (asked.body or {}).items():
+        if name.lower() in SEARCHED and value is not None:
+            parameters[name.lower()] = _parameter(name, value)
+    return replace(
+        asked, method="GET", where=replace(asked.where, rest=None), body=None, parameters=asked.parameters | parameters
+    )
+
+
+def _parameter(name: str, value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ",".join(value)
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**15):
+        return str(value)
+    raise invalid(f"{name} has the wrong type")
+
+
+def _names(header: str | None, version: str) -> bool:
+    """Whether an If-Match or If-None-Match header names this version; weak and strong spellings count alike."""
+    if header is None:
+        return False
+    named = [each.strip().removeprefix("W/").strip('"') for each in header.split(",")]
+    return "*" in named or version.removeprefix("W/").strip('"') in named
+
+
+def _unchanged(header: str | None) -> Precondition | None:
+    def check(stored: Record) -> None:
+        if not _names(header, stored.version):
+            raise ScimError(412, "the resource has changed since you read it")
+
+    return None if header is None else check
+
+
+def _not_allowed(offered: str) -> ScimError:
+    return ScimError(405, f"this method is not offered here; {offered} are")
