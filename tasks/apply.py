@@ -45,6 +45,7 @@ class Applied:
     quarantined: int = 0
     done_before: int = 0
     settled: int = 0
+    settled_done: frozenset[str] = frozenset()
     dropped: list[Dropped] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
@@ -126,7 +127,9 @@ def _ready(inst: Installation, store: Store, result: Applied, name: str, target:
     """Asks the target who we are there, and settles what an earlier run left open."""
     try:
         target.capabilities()
-        result.settled += settle(store, result.run_id, target, name, inst.clock())
+        found = settle(store, result.run_id, target, name, inst.clock())
+        result.settled += found.count
+        result.settled_done |= found.done
     except OnefoldError as error:
         result.stopped[name] = str(error)
 
@@ -134,7 +137,7 @@ def _ready(inst: Installation, store: Store, result: Applied, name: str, target:
 def _choose(store: Store, reviewed: StoredPlan, today: Plan, result: Applied) -> pl.DataFrame:
     """Today's ready changes that were reviewed. What was reviewed and is not among them is counted and named."""
     ready = today.ready.join(reviewed.changes.select("fingerprint").unique(), on="fingerprint", how="semi")
-    now = pl.Series(sorted(store.ledger.done(reviewed.header.digest)), dtype=pl.String)
+    now = pl.Series(sorted(store.ledger.done(reviewed.header.digest) | result.settled_done), dtype=pl.String)
     rest = reviewed.changes.join(ready, on="fingerprint", how="anti")
     done = rest.get_column("fingerprint").is_in(now.implode())
     result.done_before = int(done.sum())

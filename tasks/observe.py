@@ -13,6 +13,7 @@ from core.errors import OnefoldError
 from core.frames import KNOWN, PUSHED
 from state.store import Store
 from tasks.installation import Installation
+from tasks.settle import settle
 
 AT_ONCE = 8  # groups whose members are read side by side; below the ten connections a host gets
 
@@ -29,10 +30,22 @@ class Seen:
 
 
 def observe(inst: Installation, run_id: str, again: Iterable[str] = ()) -> tuple[Seen, ...]:
-    """Reads targets that were never adopted, and those named in `again`. A target that does not answer is told, not raised."""
+    """Reads targets that were never adopted, and those named in `again`. A target that does not answer is told, not raised.
+
+    Calls that an earlier run left without an answer are settled first, so that the plan starts from what is true.
+    """
+    seen = []
     with Store.open(inst.state, purpose="observe", now=inst.clock) as store:
         wanted = {name for name in inst.config.targets if store.first_contact(name)} | set(again)
-    seen = []
+        for name in sorted({each.intent.target for each in store.ledger.open_intents()} & set(inst.config.targets)):
+            try:
+                target = inst.target(name)
+                try:
+                    settle(store, run_id, target, name, inst.clock())
+                finally:
+                    target.close()
+            except OnefoldError as error:
+                seen.append(Seen(name, problem=str(error)))
     for name in sorted(wanted):
         try:
             seen.append(_observe(inst, run_id, name))

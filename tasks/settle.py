@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.target import Target
@@ -38,20 +39,33 @@ def change_of(intent: Intent, remote_ids: Mapping[int, str]) -> Change:
     )
 
 
-def settle(store: Store, run_id: str, target: Target, name: str, now: datetime) -> int:
-    """Looks at the object of every open intent of one target; returns how many were settled.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many open intents were settled, and the fingerprints of those that had taken effect."""
+
+    count: int = 0
+    done: frozenset[str] = frozenset()
+
+
+def settle(store: Store, run_id: str, target: Target, name: str, now: datetime) -> Settled:
+    """Looks at the object of every open intent of one target.
 
     What did not take effect is closed as failed: the plan of today asks for it again, with today's inputs. TransientError
     when the target does not answer: nothing is sent there before its open intents are known.
     """
     waiting = store.ledger.open_intents(name)
     if not waiting:
-        return 0
+        return Settled()
     remote_ids = dict(store.existing(name).users.select("user_key", "remote_id").iter_rows())
     receipts: list[tuple[int, Receipt]] = [(each.intent_id, _settled(target, each, remote_ids)) for each in waiting]
     store.ledger.receive(run_id, receipts, now)
     store.record_receipts(run_id, now)
-    return len(receipts)
+    done = {
+        each.intent.fingerprint
+        for each, (_, receipt) in zip(waiting, receipts, strict=True)
+        if receipt.outcome is Outcome.ALREADY
+    }
+    return Settled(len(receipts), frozenset(done))
 
 
 def _settled(target: Target, waiting: OpenIntent, remote_ids: Mapping[int, str]) -> Receipt:
