@@ -157,5 +157,5 @@ def _lower(value: Doc) -> Doc:
 
 
 def stated_parameters(parameters: dict[str, str]) -> dict[str, str]:
-    """Query parameters that say something. Entra's flag `?aadOptscim062020` rides on every call without a value; some clients send an empty `attributes=`."""
-    return {name.lower(): value for name, value in parameters.items() if value != ""}
+    """Query parameters that say something. Entra's flag `?aadOptscim062020` rides on every call without a value; some clients send an empty `attributes=`. An empty cursor does say something: begin."""
+    return {name.lower(): value for name, value in parameters.items() if value != "" or name.lower() == "cursor"}

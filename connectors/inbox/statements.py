@@ -60,7 +60,8 @@ TABLE = {"User": "inbox_user", "Group": "inbox_group"}
 TENANTS = """SELECT tenant_no, name, seq, user_count, group_count, created_at, sealed_at, expected_users, expected_groups,
     checkpoint_seq, pruned_seq FROM inbox_tenant ORDER BY name"""
 TENANT_ADD = """INSERT INTO inbox_tenant (tenant_no, name, seq, user_count, group_count, created_at, checkpoint_seq, pruned_seq)
-    SELECT coalesce(max(tenant_no), 0) + 1, ?, 0, 0, 0, ?, 0, 0 FROM inbox_tenant ON CONFLICT (name) DO NOTHING"""
+    SELECT coalesce(max(tenant_no), 0) + 1, ?, 0, 0, 0, ?, 0, 0 FROM inbox_tenant WHERE true
+    ON CONFLICT (name) DO NOTHING"""
 TURN_OPEN = "SELECT seq, user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"  # PostgreSQL adds FOR UPDATE
 TURN_CLOSE = "UPDATE inbox_tenant SET seq = ?, user_count = ?, group_count = ? WHERE tenant_no = ?"
 COUNTS = "SELECT user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"
