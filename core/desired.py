@@ -368,7 +368,7 @@ def _groups(
         done = evaluate(expressions, frames={"group": frame, "": bare}, key=rows.get_column("group_key"), today=today)
         for name, failure in done.failed.items():
             _tell(f"groups.{place}.{'to' if name == 'to' else 'from.where'}", failure, 0, config, troubles)
-        named = rows.select("group_key", "tenant_key").with_columns(
+        named = rows.select("group_key", "tenant_key", source="name").with_columns(
             name=done.frame.get_column("to").cast(pl.String).str.strip_chars().replace("", None),
             chosen=done.frame.get_column("where").cast(pl.Boolean, strict=False).fill_null(value=False)
             if "where" in done.frame.columns
@@ -448,12 +448,12 @@ def _without_clashes(target: TargetSpec, rows: pl.DataFrame, troubles: list[Trou
         .sort("form", "name")
         .group_by(["form"], maintain_order=True)
     ):
-        names = ", ".join(sorted(set(clash.get_column("name").to_list())))
+        names = ", ".join(sorted(set(clash.get_column("source").to_list())))
         held.add(str(form))
         troubles.append(
             Trouble(
                 "group_name",
-                f"{clash.height} groups would become one group of {target.name}: {names}",
+                f"{clash.height} groups would become the group {form} of {target.name}: {names}",
                 "Tell them apart in `to`, or write `join: true` at every rule that makes it",
                 clash.get_column("line")[0],
                 groups=tuple(clash.get_column("name").to_list()),

@@ -131,6 +131,7 @@ def _applied_text(applied: Applied) -> str:
         lines.append(f"  {applied.settled:,} calls without an answer were settled by looking at the target")
     lines += [f"  {name}: {count:,} requests" for name, count in sorted(applied.requests.items())]
     lines += [f"  {name}: stopped: {plain(why)}" for name, why in sorted(applied.stopped.items())]
+    lines += [f"  {name}: not written: {plain(why)}" for name, why in sorted(applied.skipped.items())]
     lines += [
         f"  dropped: {each.target} {each.verb} {plain(each.object)}: {plain(each.reason)}" for each in applied.dropped
     ]

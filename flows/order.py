@@ -139,11 +139,12 @@ def _planned(inst: Installation, run_id: str, what: What, steps: Steps) -> Resul
 
 
 def verdict(applied: Applied) -> Exit:
-    """The exit code of an apply."""
-    if applied.stopped and not applied.applied and not applied.done_before and applied.failed:
-        return Exit.REFUSED
+    """The exit code of an apply. A target that stopped refused its share, whatever the others took."""
+    codes = [Exit.DONE]
+    if applied.stopped:
+        codes.append(Exit.REFUSED)
     if applied.failed or applied.quarantined:
-        return Exit.FAILED
-    if applied.stopped and (applied.dropped or not applied.applied):
-        return Exit.REFUSED
-    return Exit.HELD if applied.held or applied.dropped or applied.stopped else Exit.DONE
+        codes.append(Exit.FAILED)
+    if applied.held or applied.dropped or applied.skipped:
+        codes.append(Exit.HELD)
+    return worst(*codes)

@@ -34,7 +34,11 @@ class Dropped:
 
 @dataclass
 class Applied:
-    """What became of a plan. `done_before`: changes that an earlier apply of it had carried out; `stopped`: by target, why."""
+    """What became of a plan.
+
+    `done_before`: changes that an earlier apply of it had carried out; `stopped`: by target, why; `skipped`: targets that
+    may not be written (plan_only, frozen) although the plan has something for them.
+    """
 
     run_id: str
     digest: str
@@ -49,6 +53,7 @@ class Applied:
     dropped: list[Dropped] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, JSON]:
         """The document of `apply --json`."""
@@ -68,6 +73,7 @@ class Applied:
             "settled": self.settled,
             "requests": dict(self.requests),
             "stopped": dict(self.stopped),
+            "skipped": dict(self.skipped),
         }
 
 
@@ -112,14 +118,19 @@ def _open(inst: Installation, store: Store, reviewed: StoredPlan, result: Applie
     opened: dict[str, Target] = {}
     for name in sorted(wanted & set(inst.config.targets)):
         if inst.config.targets[name].common.mode is not TargetMode.APPLY:
-            result.stopped[name] = f"targets.{name}.mode is plan_only"
+            result.skipped[name] = f"targets.{name}.mode is plan_only"
         elif name in frozen:
-            result.stopped[name] = f"{name} is frozen; `onefold thaw {name}` ends it"
+            result.skipped[name] = f"{name} is frozen; `onefold thaw {name}` ends it"
         else:
-            opened[name] = inst.target(name)
-    if not opened:
-        why = "; ".join(result.stopped.values()) or "the plan speaks of no target of this config"
+            try:
+                opened[name] = inst.target(name)
+            except OnefoldError as error:
+                result.stopped[name] = str(error)
+    if not opened and not result.stopped:
+        why = "; ".join(result.skipped.values()) or "the plan speaks of no target of this config"
         raise RefusedError(why, remedy="Set `mode: apply` for a target when you want it written")
+    waiting = set(reviewed.changes.filter(pl.col("held_by").is_null()).get_column("target"))
+    result.skipped = {name: why for name, why in result.skipped.items() if name in waiting}
     return opened
 
 
