@@ -3,7 +3,7 @@
 STARTER = """\
 # Onefold: many identity tenants in, one Jira and Confluence directory out.
 # `onefold check` validates this file; `onefold schema` prints its JSON Schema.
-# Nothing is written to any target yet.
+# Nothing is written to a target before its mode is `apply` and you approved the adoption of what it holds.
 
 directory: example                    # permanent: person ids are made from it
 state: .onefold                       # state.duckdb, control.sqlite, landing/, snapshots/
@@ -29,7 +29,16 @@ tenants:
       min_rows: 1
       columns: {native_id: emp_no, employee_number: emp_no, email: mail, title: job_title}
 
-targets: {}                           # Jira and Confluence connectors are being built
+targets:
+  jira:
+    kind: jira_dc
+    mode: plan_only                   # plan_only until you trust the plans, then apply
+    url: https://jira.corp.example
+    token: env:JIRA_TOKEN             # a personal access token of a Jira administrator
+    applications: [jira-software]     # new users get access to these
+
+adopt:
+  by: [employee_number, verified_email]   # how users that Jira holds already are paired with persons; Confluence needs user_name
 
 scope: "account.user_type = 'member'" # who is desired; everyone is matched
 map:
@@ -37,5 +46,5 @@ map:
   rename: false
 
 groups:
-  - {from: {tenant: corp, name: "jira-*"}, to: "lower(group_name)", members: add_only}
+  - {from: {tenant: corp, name: "jira-*"}, to: "lower(group_name)", members: add_only}   # exact also removes
 """
