@@ -35,6 +35,8 @@ test-system: $(VENV)/.proof  ## real servers, vendor clients, kill campaigns
 bench: $(VENV)/.ready  ## figures of the rooms that exist
 	$(BIN)/python benchmarks/identity.py
 	$(BIN)/python benchmarks/state.py
+	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/plan.py --accounts 1000000 --runs 1
 
 golden: $(VENV)/.ready  ## write the golden files anew; read the diff before you commit it
 	ONEFOLD_GOLDEN=write $(BIN)/python -m pytest tests/golden
