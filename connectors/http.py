@@ -195,9 +195,9 @@ class Http:
             return TransientError(
                 f"{answer.what} is throttled (429)", retry_after=retry_after(answer.headers), **self.place
             )
+        if answer.html and answer.status < 300:  # a proxy or a login page answered, whatever status was hoped for
+            return self._lost(f"{answer.what} gave a web page instead of data ({answer.status})", again=again)
         if answer.status in ok:
-            if answer.html and answer.status < 300:
-                return self._lost(f"{answer.what} gave a web page instead of data ({answer.status})", again=again)
             if answer.cut and answer.status < 300:
                 return self._lost(f"{answer.what} gave a body that was cut short", again=again)
             return None
