@@ -79,7 +79,7 @@ class Draft:
             self._assign_complex(holder, place, value)
         else:
             holder[attribute.name] = _simple(attribute, value)
-        self._note(place)
+        self._settle(place)
 
     def remove(self, place: Place, value: Any = None) -> None:
         """Removes what the place holds; with a value only the entries with that value (Entra's `Remove` with a value)."""
@@ -105,7 +105,7 @@ class Draft:
                 del holder[attribute.name]
             if holder.get(attribute.name) in ({}, []):
                 del holder[attribute.name]
-        self._note(place)
+        self._settle(place)
 
     def _assign_whole(self, place: Place, value: Any, *, add: bool) -> None:
         if value is None and place.extension:
@@ -198,6 +198,10 @@ class Draft:
             self.cleared.add(key)
         else:
             self.cleared.discard(key)
+
+    def _settle(self, place: Place) -> None:
+        """After a change of one place: `cleared` in step, and no extension that holds nothing."""
+        self._note(place)
         if self.doc.get(ENTERPRISE) == {}:
             del self.doc[ENTERPRISE]
 

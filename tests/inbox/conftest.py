@@ -39,13 +39,13 @@ class Caller:
         async with httpx.AsyncClient(transport=transport, base_url="http://inbox.example") as client:
             return await client.request(method, url, content=content, headers=headers, params=params)
 
-    def user(self, name, **more):
+    def user(self, name, /, **more):
         """Creates a user and gives its id."""
         answer = self("POST", "/Users", {"userName": name, **more})
         assert answer.status_code == 201, answer.text
         return answer.json()["id"]
 
-    def group(self, name, members=(), **more):
+    def group(self, name, members=(), /, **more):
         """Creates a group and gives its id."""
         body = {"displayName": name, "members": [{"value": each} for each in members], **more}
         answer = self("POST", "/Groups", body)

@@ -15,6 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sandbox.serve import TOKENS, Sandbox
+from tests.company import Company, people, seed
+
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -42,6 +45,8 @@ class Server:
             "DO_NOT_TRACK": "1",
             "ONEFOLD_CHECKOUT": str(ROOT),
             "PREFECT_LOGGING_LEVEL": "WARNING",
+            "COMPANY_JIRA": TOKENS["jira"],
+            "COMPANY_CONFLUENCE": TOKENS["confluence"],
         }
         self.log = home / "log.txt"
         self._running: list[subprocess.Popen[bytes]] = []
@@ -168,6 +173,42 @@ def test_deployed_run_gives_the_plan_of_the_plain_order(server: Server, tmp_path
     code, plain = cli(other, "sync")
     assert code == 0
     assert plain["digest"] == shown["digest"]
+
+
+def test_both_ways_end_in_the_same_target_state(server: Server, tmp_path: Path):
+    """Adoption and a leaver, once from a shell and once through the worker: the same changes, the same users and edges."""
+    ends, planned = {}, {}
+    for way in ("shell", "worker"):
+        with Sandbox({"jira": seed(["user001"], ["jira-devs"]), "confluence": seed(["user001"])}, rate=None) as box:
+            one = Company(tmp_path / way, box, people(12))
+            one.groups = {"Jira-Devs": ["c000", "c001", "c002"], "Wiki-Eds": ["c001"]}
+            one.write()
+            config = str(one.folder / "onefold.yaml")
+            if way == "shell":
+                plan = one.run("sync")[1]
+                one.run("approve", plan["digest"])
+                one.run("apply", plan["digest"])
+            else:
+                assert deployed(server, "onefold-sync/by-hand", config=config)["state_name"] == "Held"
+                plan = one.run("show", "plan")[1]
+                one.run("approve", plan["digest"])
+                run = deployed(server, "onefold-apply/reviewed", config=config, digest=plan["digest"])
+                assert run["state_type"] == "COMPLETED", server.log.read_text()[-4000:]
+            planned[way] = [change["fingerprint"] for change in plan["changes"]]
+            one.change("c002", active=False)
+            one.write()
+            if way == "shell":
+                one.run("sync", "--apply")
+            else:
+                run = deployed(server, "onefold-sync/by-hand", config=config, apply=True)
+                assert run["name"] == "sync and apply: all tenants"
+                events = server.ask("events/filter", filter={"event": {"prefix": ["onefold.run"]}})
+                names = {each["event"] for each in events["events"]}  # type: ignore[call-overload]  # this answer is an object
+                assert {"onefold.run.held", "onefold.run.applied"} <= names
+            ends[way] = one.holds()
+    assert planned["worker"] == planned["shell"]
+    assert ends["worker"] == ends["shell"]
+    assert ends["worker"]["jira"]["users"]["user002"]["active"] is False
 
 
 def test_an_incomplete_input_is_completed_as_held(server: Server, tmp_path: Path):
