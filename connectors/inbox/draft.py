@@ -13,7 +13,7 @@ from typing import Any, Literal
 from connectors.inbox.filters import Some, Within, entry_matches
 from connectors.inbox.places import Place, entry_of, locate
 from connectors.inbox.schema import ENTERPRISE, SHAPES, Attribute, Kind
-from connectors.inbox.wire import Doc, Limits, invalid
+from connectors.inbox.wire import Doc, Limits, ScimError, invalid
 
 EditMode = Literal["add", "remove", "replace"]
 TRUE = {"true": True, "false": False}
@@ -49,12 +49,19 @@ class Draft:
     def assign_all(self, body: Doc, *, add: bool) -> None:
         """Every key of an object: attribute names, dotted and URN-qualified paths, whole extensions. Unknown ones are ignored."""
         for name, value in body.items():
-            place = locate(self.kind, name, self.limits) if _readable(name) else None
+            place = self._place_of(name)
             if place is None:
                 if name.lower() not in {"schemas", "id", "meta"}:
                     self.ignored.append(name)
                 continue
             self.assign(place, value, add=add)
+
+    def _place_of(self, name: str) -> Place | None:
+        """Where a key points to; a key that is no path at all is somebody's own attribute, not a fault."""
+        try:
+            return locate(self.kind, name, self.limits) if _readable(name) else None
+        except ScimError:
+            return None
 
     def assign(self, place: Place, value: Any, *, add: bool) -> None:
         """Adds to, or replaces, what the place holds."""

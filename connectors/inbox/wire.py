@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -70,7 +71,14 @@ def _constant(name: str) -> NoReturn:
     raise invalid(f"{name} is no JSON number", "invalidSyntax")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
+def _float(text: str) -> float:
+    made = float(text)
+    if math.isinf(made):
+        raise invalid("a number is beyond what a double holds", "invalidSyntax")
+    return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float)
 
 
 def read_object(body: bytes, limits: Limits) -> Doc:
