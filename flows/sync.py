@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.events import emit_event
@@ -33,6 +42,8 @@ from tasks.observe import observe
 from tasks.planning import make_plan
 from tasks.publish import publish
 from tasks.read import read_tenant
+
+BETWEEN_SECONDS = 2.0  # between two updates of one progress artifact
 
 
 class SyncRun(BaseModel):
@@ -114,8 +125,33 @@ def _apply_name() -> str:
     return f"apply {run['digest'] if isinstance(run, dict) else run.digest}"
 
 
+class _Watch:
+    """Long work as progress artifacts, one a subject; told at most every few seconds, from whatever thread."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._shown: dict[str, tuple[UUID, float]] = {}
+
+    def __call__(self, subject: str, done: int, total: int | None) -> None:
+        """Creates or updates the subject's artifact. Without a total there is nothing to draw."""
+        if not total or done <= 0:
+            return
+        share = min(100.0, 100.0 * done / total)
+        with self._turn:
+            now, known = time.monotonic(), self._shown.get(subject)
+            if known is not None and now - known[1] < BETWEEN_SECONDS and share < 100.0:
+                return
+            if known is None:
+                key = re.sub(r"[^a-z0-9]+", "-", f"progress {subject}".lower()).strip("-")
+                made = create_progress_artifact(progress=share, key=key, description=subject)
+                self._shown[subject] = (cast("UUID", made), now)  # a coroutine only inside an event loop
+            else:
+                update_progress_artifact(artifact_id=known[0], progress=share)
+                self._shown[subject] = (known[0], now)
+
+
 def _installation(config: str) -> Installation:
-    return open_installation(Path(config) if config else None, blocks=_secret_block)
+    return open_installation(Path(config) if config else None, blocks=_secret_block, progress=_Watch())
 
 
 def _secret_block(name: str) -> str:

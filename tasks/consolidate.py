@@ -31,7 +31,7 @@ def consolidate(inst: Installation, run_id: str, extracts: Sequence[Manifest]) -
         names_agree(inst, store)
         taken = []
         for place, manifest in enumerate(extracts):
-            inst.progress("consolidate", place, len(extracts))
+            inst.progress("consolidate", place + 1, len(extracts))
             if manifest.verdict is Verdict.FAILED:
                 reason = "; ".join(manifest.reasons)
                 taken.append(Taken(manifest.tenant, manifest.extract_id, accepted=False, reason=reason, moved=0))

@@ -136,11 +136,11 @@ class Files:
             try:
                 paths = self._chosen(name, files)
             except RefusedError as error:
-                yield Finding("error", name, error.problem, error.remedy or "")
+                yield Finding("error", f"{self._tenant} {name}", error.problem, error.remedy or "")
                 continue
             warnings = self._too_old(files, paths)
             text = warnings[0] if warnings else ", ".join(self._shown(path) for path in paths)
-            yield Finding("warning" if warnings else "ok", name, text)
+            yield Finding("warning" if warnings else "ok", f"{self._tenant} {name}", text)
 
     def _pages(self, name: Object) -> Iterator[Page]:
         files = self.settings.chosen(name)

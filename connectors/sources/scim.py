@@ -125,15 +125,16 @@ class Scim:
 
     def check(self) -> Iterator[Finding]:
         """Whether both listings answer, with how many rows, and how pages are turned."""
+        tenant = self._place["tenant"]
         for path in ("Users", "Groups"):
             try:
                 total = self._list(path, {"startIndex": 1, "count": 1}).total
             except OnefoldError as error:
-                yield Finding("error", path, error.problem, error.remedy or "")
+                yield Finding("error", f"{tenant} {path}", error.problem, error.remedy or "")
                 continue
             many = "an unknown number of" if total is None else str(total)
-            yield Finding("warning" if not total else "ok", path, f"{many} resources")
-        yield Finding("ok", "paging", "by cursor" if self._by_cursor() else "by index")
+            yield Finding("warning" if not total else "ok", f"{tenant} {path}", f"{many} resources")
+        yield Finding("ok", f"{tenant} paging", "by cursor" if self._by_cursor() else "by index")
 
     def _listings(self, path: str) -> Iterator[_Listing]:
         return self._cursored(path) if self._by_cursor() else self._indexed(path)

@@ -244,6 +244,9 @@ class JiraDc(DataCenter):
         body: dict[str, Any] = {
             FIELDS[key]: value for key, value in values.items() if key in FIELDS and value is not None
         }
+        if not self.capabilities().complete_listing and (there := self.user(user_name=name)) is not None:
+            return Receipt(Outcome.ALREADY, there.remote_id, "found when looking before creating")
+        body.setdefault("displayName", name)  # Jira demands one, and nobody said any
         body |= {"applicationKeys": list(self.settings.applications), "notification": False}
         answer = self.ask("POST", "user", json=body, ok=(201, 400), about=name)
         if answer.status == 201:

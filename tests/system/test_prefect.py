@@ -168,6 +168,7 @@ def test_deployed_run_gives_the_plan_of_the_plain_order(server: Server, tmp_path
     assert run["name"] == "sync: all tenants"
     keys = {row["key"] for row in server.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [run["id"]]}})}
     assert {"plan", "counts"} <= keys
+    assert any(str(key).startswith("progress-") for key in keys), keys
     _, shown = cli(config, "show", "plan")
     other = installation(tmp_path / "two")
     code, plain = cli(other, "sync")
