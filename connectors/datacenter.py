@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from connectors.answer import Answer
 from connectors.http import Http
-from connectors.target import TargetContext
+from connectors.target import RemoteUser, TargetContext
 from core.errors import RefusedError, TerminalError, TransientError
 from core.settings import SecretRef, Strict
 
@@ -43,7 +43,7 @@ class DataCenter:
             ca_bundle=settings.ca_bundle,
             proxy=settings.proxy,
             transport=context.transport,
-            rate=settings.rate or self.rate * 10,  # reads; the products' own headers pace us below this
+            rate=settings.rate or self.rate,
         )
 
     @property
@@ -84,6 +84,38 @@ class DataCenter:
                 **self.place,
             )
         return answer
+
+    def user(self, *, remote_id: str | None = None, user_name: str | None = None) -> RemoteUser | None:
+        """One user; each product has its own words for it."""
+        raise NotImplementedError(self.product)
+
+    def thing(self, answer: Answer) -> dict[str, Any]:
+        """The object in an answer. TransientError when it is none."""
+        body = answer.json()
+        if not isinstance(body, dict):
+            raise TransientError(
+                f"{answer.what} gave no object", remedy=f"Check url: is it {self.product}'s?", **self.place
+            )
+        return body
+
+    def name_of(self, user: RemoteUser) -> str:
+        """The user name, asked for where it is not known. TerminalError when the user is gone."""
+        if name := user.values.get("user_name"):
+            return name
+        found = self.user(remote_id=user.remote_id)
+        if found is None or not found.values.get("user_name"):
+            raise TerminalError("is gone", object=user.remote_id, remedy="Run `onefold reconcile`", **self.place)
+        return str(found.values["user_name"])
+
+    def rejected(self, answer: Answer, label: str) -> TerminalError:
+        """What to raise for an object that the product will never take."""
+        return TerminalError(
+            f"{answer.what} answered {answer.status}: {answer.message}",
+            status=answer.status,
+            object=label,
+            remedy=f"Read {self.product}'s words; mend the map, or the user where it lives",
+            **self.place,
+        )
 
     def listed(self, value: object, what: str) -> list[dict[str, Any]]:
         """A list of objects out of an answer. TransientError when it is none."""

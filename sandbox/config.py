@@ -70,12 +70,14 @@ targets:
     mode: apply
     url: {jira_url}
     token: env:DEMO_JIRA_TOKEN
+    rate: 200                         # requests a second; a stand-in has no users who could feel it
     applications: [jira-software]
   confluence:
     kind: confluence_dc
     mode: apply
     url: {confluence_url}
     token: env:DEMO_CONFLUENCE_TOKEN
+    rate: 200
     users_from: own"""
 
 

@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import BaseModel, Field
 
-from connectors.answer import Answer
 from connectors.datacenter import DataCenter, DataCenterSettings
 from connectors.source import Finding
 from connectors.target import Capabilities, RemoteGroup, RemotePage, RemoteUser, TargetContext, target
@@ -45,6 +44,7 @@ class ConfluenceDc(DataCenter):
     """One Confluence Data Center instance."""
 
     Settings: ClassVar[type[BaseModel]] = ConfluenceSettings
+    product: ClassVar[str] = "Confluence"
     needs: ClassVar[tuple[str, ...]] = (
         "a personal access token of a user with the permission Confluence Administrator",
     )
@@ -62,7 +62,7 @@ class ConfluenceDc(DataCenter):
     def capabilities(self) -> Capabilities:
         """Version and own account. RefusedError when we are nobody or no administrator."""
         if self._able is None:
-            me = self._object(self.ask("GET", "user/current"))
+            me = self.thing(self.ask("GET", "user/current"))
             name = me.get("username")
             if me.get("type") == "anonymous" or not isinstance(name, str):
                 raise RefusedError(
@@ -70,7 +70,7 @@ class ConfluenceDc(DataCenter):
                 )
             self.ask("GET", "user/list", params={"start": 0, "limit": 1})  # 403 when we are no administrator
             info = self.ask("GET", "settings/systemInfo", ok=(200, 403, 404))
-            version = self._object(info).get("version") if info.status == 200 else None
+            version = self.thing(info).get("version") if info.status == 200 else None
             self._able = Capabilities(
                 product="Confluence Data Center",
                 version=str(version or "unknown"),
@@ -123,7 +123,7 @@ class ConfluenceDc(DataCenter):
         answer = self.ask("GET", "user", params={**who, "expand": "status"}, ok=(200, 404))
         if answer.status == 404:
             return None
-        row = self._object(answer)
+        row = self.thing(answer)
         return None if row.get("type") in {"anonymous", "unknown"} else self._user(row)
 
     def groups(self) -> Iterator[RemotePage]:
@@ -165,24 +165,24 @@ class ConfluenceDc(DataCenter):
         body |= {"notifyViaEmail": True} if self.settings.notify else {"password": secrets.token_urlsafe(32)}
         answer = self.ask("POST", "admin/user", json=body, ok=(201, 400, 402, 409), about=name)
         if answer.status == 201:
-            return Receipt(Outcome.APPLIED, str(self._object(answer)["userKey"]))
+            return Receipt(Outcome.APPLIED, str(self.thing(answer)["userKey"]))
         if answer.status == 402:
             raise RefusedError(
                 f"the licence has no seat left: {answer.message}", object=name, remedy="Free or buy seats", **self.place
             )
         there = self.user(user_name=name)
         if there is None:
-            raise self._rejected(answer, name)
+            raise self.rejected(answer, name)
         return Receipt(Outcome.ALREADY, there.remote_id, "a user of that name exists", 2)
 
     def update_user(self, user: RemoteUser, values: Mapping[str, str | None]) -> Receipt:
         """Sets the full name and the address."""
         fields = {"display_name": "fullName", "email": "email"}
         body = {fields[key]: value for key, value in values.items() if key in fields and value is not None}
-        name = self._name(user)
+        name = self.name_of(user)
         answer = self.ask("PUT", f"admin/user/{quote(name, safe='')}", json=body, ok=(204, 200, 400, 404), about=name)
         if answer.status in {400, 404}:
-            raise self._rejected(answer, name)
+            raise self.rejected(answer, name)
         return Receipt(Outcome.APPLIED, user.remote_id)
 
     def deactivate_user(self, user: RemoteUser) -> Receipt:
@@ -195,15 +195,15 @@ class ConfluenceDc(DataCenter):
 
     def delete_user(self, user: RemoteUser) -> Receipt:
         """Deletes and waits for the long task."""
-        name = self._name(user)
+        name = self.name_of(user)
         answer = self.ask("DELETE", f"admin/user/{quote(name, safe='')}", ok=(202, 404), about=name)
         if answer.status == 404:
             return Receipt(Outcome.ALREADY, user.remote_id)
-        body = self._object(answer)
+        body = self.thing(answer)
         task = body.get("id") or str((body.get("links") or {}).get("status", "")).rpartition("/")[2]
         until = time.monotonic() + LONG_TASK_SECONDS
         while task and time.monotonic() < until:
-            state = self._object(self.ask("GET", f"longtask/{quote(str(task), safe='')}"))
+            state = self.thing(self.ask("GET", f"longtask/{quote(str(task), safe='')}"))
             if state.get("percentageComplete") == 100:
                 if state.get("successful") is False:
                     raise TerminalError(f"was not deleted: {state.get('messages')}", object=name, **self.place)
@@ -220,14 +220,14 @@ class ConfluenceDc(DataCenter):
             return Receipt(Outcome.APPLIED, name)
         there = self.ask("GET", f"group/{quote(name, safe='')}", ok=(200, 404))
         if there.status != 200:
-            raise self._rejected(answer, name)
+            raise self.rejected(answer, name)
         return Receipt(Outcome.ALREADY, name, "exists", 2)
 
     def delete_group(self, group: RemoteGroup) -> Receipt:
         """Deletes."""
         answer = self.ask("DELETE", f"admin/group/{quote(group.name, safe='')}", ok=(204, 400, 404), about=group.name)
         if answer.status == 400:
-            raise self._rejected(answer, group.name)
+            raise self.rejected(answer, group.name)
         return Receipt(Outcome.ALREADY if answer.status == 404 else Outcome.APPLIED, group.remote_id)
 
     def add_member(self, group_name: str, user: RemoteUser) -> Receipt:
@@ -241,18 +241,18 @@ class ConfluenceDc(DataCenter):
     # --- the wire
 
     def _edge(self, method: str, group_name: str, user: RemoteUser) -> Receipt:
-        name = self._name(user)
+        name = self.name_of(user)
         path = f"user/{quote(name, safe='')}/group/{quote(group_name, safe='')}"
         answer = self.ask(method, path, ok=(204, 200, 400, 404), about=f"{name} in {group_name}")
         if answer.status in {400, 404}:
-            raise self._rejected(answer, f"{name} in {group_name}")
+            raise self.rejected(answer, f"{name} in {group_name}")
         return Receipt(Outcome.APPLIED, user.remote_id)
 
     def _switch(self, user: RemoteUser, word: str) -> Receipt:
-        name = self._name(user)
+        name = self.name_of(user)
         answer = self.ask("PUT", f"admin/user/{quote(name, safe='')}/{word}", ok=(204, 200, 400, 404), about=name)
         if answer.status in {400, 404}:
-            raise self._rejected(answer, name)
+            raise self.rejected(answer, name)
         return Receipt(Outcome.APPLIED, user.remote_id)
 
     def _pages(self, path: str, params: Mapping[str, Any]) -> Iterator[tuple[list[dict[str, Any]], str]]:
@@ -261,7 +261,7 @@ class ConfluenceDc(DataCenter):
         received = 0
         while True:
             answer = self.ask("GET", path, params=asked)
-            body = self._object(answer)
+            body = self.thing(answer)
             rows = self.listed(body.get("results"), answer.what)
             received += len(rows)
             yield rows, answer.what
@@ -276,29 +276,6 @@ class ConfluenceDc(DataCenter):
                     f"{answer.what} gave an empty page with another behind it", remedy="Read it again", **self.place
                 )
             asked = {**params, **dict(parse_qsl(urlsplit(str(following)).query))}
-
-    def _rejected(self, answer: Answer, label: str) -> TerminalError:
-        return TerminalError(
-            f"{answer.what} answered {answer.status}: {answer.message}",
-            status=answer.status,
-            object=label,
-            remedy="Read Confluence's words; mend the map, or the user where it lives",
-            **self.place,
-        )
-
-    def _name(self, user: RemoteUser) -> str:
-        if name := user.values.get("user_name"):
-            return name
-        found = self.user(remote_id=user.remote_id)
-        if found is None or not found.values.get("user_name"):
-            raise TerminalError("is gone", object=user.remote_id, remedy="Run `onefold reconcile`", **self.place)
-        return str(found.values["user_name"])
-
-    def _object(self, answer: Answer) -> dict[str, Any]:
-        body = answer.json()
-        if not isinstance(body, dict):
-            raise TransientError(f"{answer.what} gave no object", remedy="Check url: is it Confluence's?", **self.place)
-        return body
 
     def _user(self, row: dict[str, Any]) -> RemoteUser:
         key, name = row.get("userKey"), row.get("username")

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from connectors.answer import Answer
 from connectors.datacenter import DataCenter, DataCenterSettings
 from connectors.source import Finding
 from connectors.target import (
@@ -23,7 +22,7 @@ from connectors.target import (
     TargetContext,
     target,
 )
-from core.errors import RefusedError, TerminalError, TransientError
+from core.errors import RefusedError, TransientError
 from core.model import Outcome, Receipt, Verb
 from core.names import fold
 
@@ -49,6 +48,7 @@ class JiraDc(DataCenter):
     """One Jira Data Center instance."""
 
     Settings: ClassVar[type[BaseModel]] = JiraSettings
+    product: ClassVar[str] = "Jira"
     needs: ClassVar[tuple[str, ...]] = (
         "a personal access token of a user with the global permission Jira Administrators",
     )
@@ -67,8 +67,8 @@ class JiraDc(DataCenter):
     def capabilities(self) -> Capabilities:
         """Version, own account, and whether all users can be listed. RefusedError when we are nobody or no administrator."""
         if self._able is None:
-            info = self._object(self.ask("GET", "serverInfo"))
-            me = self._object(self.ask("GET", "myself"))
+            info = self.thing(self.ask("GET", "serverInfo"))
+            me = self.thing(self.ask("GET", "myself"))
             self._applicationroles()
             listing = self.ask("GET", "user/list", params={"maxResults": 1}, ok=(200, 404, 405)).status == 200
             notes = () if listing else ("no /user/list (before 10.3's late patches): users are looked up by name",)
@@ -127,7 +127,7 @@ class JiraDc(DataCenter):
             if cursor is not None:
                 params["cursor"] = cursor
             answer = self.ask("GET", "user/list", params=params)
-            body = self._object(answer)
+            body = self.thing(answer)
             rows = self.listed(body.get("values"), answer.what)
             users = [self._user(row) for row in rows]
             self.fresh((user.remote_id for user in users), seen, answer.what)
@@ -165,7 +165,7 @@ class JiraDc(DataCenter):
         answer = self.ask("GET", "user", params=params, ok=(200, 404))
         if answer.status == 404:
             return None
-        row = self._object(answer)
+        row = self.thing(answer)
         return None if row.get("deleted") is True else self._user(row)
 
     def groups(self) -> Iterator[RemotePage]:
@@ -187,7 +187,7 @@ class JiraDc(DataCenter):
 
     def _picked(self, query: str, found: dict[str, RemoteGroup]) -> int:
         answer = self.ask("GET", "groups/picker", params={"query": query, "maxResults": 10_000})
-        body = self._object(answer)
+        body = self.thing(answer)
         rows = self.listed(body.get("groups"), answer.what)
         implicit = {
             fold(str(name))
@@ -213,7 +213,7 @@ class JiraDc(DataCenter):
                 "maxResults": MEMBERS,
             }
             answer = self.ask("GET", "group/member", params=params)
-            body = self._object(answer)
+            body = self.thing(answer)
             rows = self.listed(body.get("values"), answer.what)
             keys = [str(row["key"]) for row in rows]
             self.fresh(keys, seen, f"{answer.what} of {group.name}")
@@ -230,7 +230,7 @@ class JiraDc(DataCenter):
         answer = self.ask("GET", "user", params={"key": user.remote_id, "expand": "groups"}, ok=(200, 404))
         if answer.status == 404:
             return ()
-        shown = self._object(answer).get("groups") or {}
+        shown = self.thing(answer).get("groups") or {}
         names = [str(each["name"]) for each in self.listed(shown.get("items", []), answer.what)]
         if isinstance(shown.get("size"), int) and shown["size"] > len(names):
             raise self.short(f"{answer.what}, groups", len(names), shown["size"])
@@ -250,10 +250,10 @@ class JiraDc(DataCenter):
         body |= {"applicationKeys": list(self.settings.applications), "notification": False}
         answer = self.ask("POST", "user", json=body, ok=(201, 400), about=name)
         if answer.status == 201:
-            return Receipt(Outcome.APPLIED, str(self._object(answer)["key"]))
+            return Receipt(Outcome.APPLIED, str(self.thing(answer)["key"]))
         there = self.user(user_name=name)
         if there is None:
-            raise self._rejected(answer, name)
+            raise self.rejected(answer, name)
         return Receipt(Outcome.ALREADY, there.remote_id, "a user of that name exists", 2)
 
     def update_user(self, user: RemoteUser, values: Mapping[str, str | None]) -> Receipt:
@@ -264,7 +264,7 @@ class JiraDc(DataCenter):
     def deactivate_user(self, user: RemoteUser) -> Receipt:
         """Deactivates, then ends the sessions: a session outlives its user's deactivation."""
         receipt = self._put(user, {"active": False})
-        name = self._name(user)
+        name = self.name_of(user)
         self.ask("DELETE", f"user/session/{quote(name, safe='')}", ok=(200, 204, 403, 404))
         return Receipt(receipt.outcome, receipt.remote_id, receipt.detail, receipt.requests + 1)
 
@@ -280,7 +280,7 @@ class JiraDc(DataCenter):
         """Deletes; Jira refuses where the user still leads or owns something."""
         answer = self.ask("DELETE", "user", params={"key": user.remote_id}, ok=(204, 400, 404), about=self._label(user))
         if answer.status == 400:
-            raise self._rejected(answer, self._label(user))
+            raise self.rejected(answer, self._label(user))
         outcome = Outcome.ALREADY if answer.status == 404 else Outcome.APPLIED
         return Receipt(outcome, user.remote_id)
 
@@ -291,19 +291,19 @@ class JiraDc(DataCenter):
             return Receipt(Outcome.APPLIED, name)
         there = self.ask("GET", "group/member", params={"groupname": name, "maxResults": 1}, ok=(200, 404, 400))
         if there.status != 200:
-            raise self._rejected(answer, name)
+            raise self.rejected(answer, name)
         return Receipt(Outcome.ALREADY, name, "exists", 2)
 
     def delete_group(self, group: RemoteGroup) -> Receipt:
         """Deletes."""
         answer = self.ask("DELETE", "group", params={"groupname": group.name}, ok=(200, 400, 404), about=group.name)
         if answer.status == 400:
-            raise self._rejected(answer, group.name)
+            raise self.rejected(answer, group.name)
         return Receipt(Outcome.ALREADY if answer.status == 404 else Outcome.APPLIED, group.remote_id)
 
     def add_member(self, group_name: str, user: RemoteUser) -> Receipt:
         """Adds; 400 is also Jira's word for a member who is there."""
-        name = self._name(user)
+        name = self.name_of(user)
         answer = self.ask(
             "POST",
             "group/user",
@@ -316,12 +316,12 @@ class JiraDc(DataCenter):
         if answer.status == 201:
             return Receipt(Outcome.APPLIED, user.remote_id)
         if fold(group_name) not in {fold(each) for each in self.groups_of(user)}:
-            raise self._rejected(answer, f"{name} in {group_name}")
+            raise self.rejected(answer, f"{name} in {group_name}")
         return Receipt(Outcome.ALREADY, user.remote_id, "is a member", 2)
 
     def remove_member(self, group_name: str, user: RemoteUser) -> Receipt:
         """Removes."""
-        name = self._name(user)
+        name = self.name_of(user)
         answer = self.ask(
             "DELETE",
             "group/user",
@@ -332,7 +332,7 @@ class JiraDc(DataCenter):
         if answer.status == 200:
             return Receipt(Outcome.APPLIED, user.remote_id)
         if fold(group_name) in {fold(each) for each in self.groups_of(user)}:
-            raise self._rejected(answer, f"{name} in {group_name}")
+            raise self.rejected(answer, f"{name} in {group_name}")
         return Receipt(Outcome.ALREADY, user.remote_id, "is no member", 2)
 
     # --- the wire
@@ -344,33 +344,10 @@ class JiraDc(DataCenter):
             return Receipt(Outcome.APPLIED, user.remote_id)
         if answer.status == 400 and NO_CHANGE in answer.message:
             return Receipt(Outcome.ALREADY, user.remote_id, "nothing to change")
-        raise self._rejected(answer, label)
-
-    def _rejected(self, answer: Answer, label: str) -> TerminalError:
-        return TerminalError(
-            f"{answer.what} answered {answer.status}: {answer.message}",
-            status=answer.status,
-            object=label,
-            remedy="Read Jira's words; mend the map, or the user where it lives",
-            **self.place,
-        )
+        raise self.rejected(answer, label)
 
     def _label(self, user: RemoteUser) -> str:
         return user.values.get("user_name") or user.remote_id
-
-    def _name(self, user: RemoteUser) -> str:
-        if name := user.values.get("user_name"):
-            return name
-        found = self.user(remote_id=user.remote_id)
-        if found is None or not found.values.get("user_name"):
-            raise TerminalError("is gone", object=user.remote_id, remedy="Run `onefold reconcile`", **self.place)
-        return str(found.values["user_name"])
-
-    def _object(self, answer: Answer) -> dict[str, Any]:
-        body = answer.json()
-        if not isinstance(body, dict):
-            raise TransientError(f"{answer.what} gave no object", remedy="Check url: is it Jira's?", **self.place)
-        return body
 
     def _user(self, row: dict[str, Any]) -> RemoteUser:
         if not isinstance(row.get("key"), str) or not isinstance(row.get("name"), str):
