@@ -6,20 +6,20 @@ Two kinds of holds: those that an approval releases, and those that only a chang
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from core.diff import ADOPT, FOREIGN_DELETE, FOREIGN_EDGE, NAME_TAKEN, RENAME_OFF
-from core.frames import APPROVAL, WINDOW, empty
+from core.guard_facts import Found, GuardFacts, Question, by
+from core.guard_limits import limits, seats, window
 from core.model import REDUCES_ACCESS, Evidence, Hold, Verb
 from core.names import matching
 from core.plan import GROUP_VERBS, Ordered, spread
-from core.settings import Limit, Limits, Protect
 
-FIRST_CONTACT, PROTECTED, OWNERSHIP, LIMIT, WINDOW_GUARD = "first_contact", "protected", "ownership", "limit", "window"
-CONFIG, AMBIGUOUS, ROLLOUT, NAME, SEATS = "config_change", "ambiguous", "rollout", "name", "seats"
+FIRST_CONTACT, PROTECTED, OWNERSHIP = "first_contact", "protected", "ownership"
+CONFIG, AMBIGUOUS, ROLLOUT, NAME = "config_change", "ambiguous", "rollout", "name"
 STANDING = frozenset({RENAME_OFF, ROLLOUT})  # the config says so for good: nobody is asked, no exit code tells of it
 WAITS_FOR_ADOPTION = [
     verb.value
@@ -34,48 +34,6 @@ WAITS_FOR_ADOPTION = [
 ]
 REDUCTIONS = [verb.value for verb in REDUCES_ACCESS]
 GRANTS = [verb.value for verb in (Verb.ADOPT_USER, Verb.CREATE_USER, Verb.REACTIVATE_USER, Verb.ADD_MEMBER)]
-POPULATION: dict[str, pl.DataType] = {"target": pl.String(), "tenant": pl.Int16(), "persons": pl.Int64()}
-
-
-@dataclass(frozen=True)
-class Question:
-    """Something that waits without being a change: a refused name, a doubtful pair. It becomes a hold with a count."""
-
-    target: str
-    guard: str
-    reason: str
-    release: str
-    count: int = 0
-    line: int | None = None
-
-
-@dataclass(frozen=True)
-class GuardFacts:
-    """What guards must know beside the plan.
-
-    `population`: active persons of each tenant in each target; `group_sizes`: target, group_name, members (existing);
-    `protected_users`: target, user_key, why; `protected_groups`: target, group_name; `doubtful`: person_key;
-    `window`: WINDOW, removals already carried out in the window; `held_before`: fingerprints the last plan held for the
-    config; `outside`: target, person_key of persons outside the rollout (None: no rollout); `seats`: remaining by target.
-    """
-
-    limits: Limits
-    protect: Protect
-    tenant_names: Mapping[int, str]
-    first_contact: frozenset[str]
-    population: pl.DataFrame
-    group_sizes: pl.DataFrame
-    protected_users: pl.DataFrame
-    protected_groups: pl.DataFrame
-    doubtful: pl.Series
-    window: pl.DataFrame = field(default_factory=lambda: empty(WINDOW))
-    approvals: pl.DataFrame = field(default_factory=lambda: empty(APPROVAL))
-    config_changed: bool = False
-    held_before: pl.Series = field(default_factory=lambda: pl.Series("fingerprint", [], dtype=pl.String))
-    outside: pl.DataFrame | None = None
-    seats: Mapping[str, int] = field(default_factory=dict)
-    rename_line: int | None = None
-    questions: Sequence[Question] = ()
 
 
 @dataclass(frozen=True)
@@ -85,22 +43,6 @@ class Guarded:
     changes: pl.DataFrame
     holds: tuple[Hold, ...]
     released: int
-
-
-@dataclass(frozen=True)
-class _Found:
-    """One hold to be, and the seqs it keeps."""
-
-    guard: str
-    reason: str
-    release: str
-    seqs: pl.Series
-    target: str | None = None
-    verb: Verb | None = None
-    scope: str | None = None
-    line: int | None = None
-    releasable: bool = True
-    spreads: bool = True  # whether the rest of the unit, and what requires it, waits too
 
 
 def guard(ordered: Ordered, facts: GuardFacts) -> Guarded:
@@ -115,9 +57,9 @@ def guard(ordered: Ordered, facts: GuardFacts) -> Guarded:
         *_ambiguous(rows, facts),
         *_rollout(rows, facts),
         *_config(rows, facts),
-        *_limits(rows.join(approved.select("seq"), on="seq", how="anti"), facts),
-        *_window(rows.join(approved.select("seq"), on="seq", how="anti"), facts),
-        *_seats(rows, facts),
+        *limits(rows.join(approved.select("seq"), on="seq", how="anti"), facts),
+        *window(rows.join(approved.select("seq"), on="seq", how="anti"), facts),
+        *seats(rows, facts),
     ]
     found = [each for each in found if len(each.seqs)]
     held = _held(found, approved.get_column("seq"))
@@ -127,7 +69,7 @@ def guard(ordered: Ordered, facts: GuardFacts) -> Guarded:
     return _told(ordered.changes, found, reach, facts.questions, approved.height)
 
 
-def _held(found: Sequence[_Found], approved: pl.Series) -> pl.DataFrame:
+def _held(found: Sequence[Found], approved: pl.Series) -> pl.DataFrame:
     """seq, hold (place in `found`): what keeps each change itself, less what approvals release."""
     parts = [
         pl.DataFrame({"seq": each.seqs.filter(~each.seqs.is_in(approved.implode())) if each.releasable else each.seqs})
@@ -139,7 +81,7 @@ def _held(found: Sequence[_Found], approved: pl.Series) -> pl.DataFrame:
 
 
 def _told(
-    changes: pl.DataFrame, found: Sequence[_Found], reach: pl.DataFrame, questions: Sequence[Question], released: int
+    changes: pl.DataFrame, found: Sequence[Found], reach: pl.DataFrame, questions: Sequence[Question], released: int
 ) -> Guarded:
     """Gives holds their ids in the order in which they are shown, and changes their `held_by`."""
     counts = dict(reach.group_by("hold").len().iter_rows()) if reach.height else {}
@@ -199,20 +141,20 @@ def _told(
     return Guarded(marked.with_columns(held_by="held").drop("held"), tuple(holds), released)
 
 
-def _first_contact(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+def _first_contact(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
     found = []
     for target in sorted(facts.first_contact):
         mine = rows.filter(pl.col("target") == target)
         late = pl.col("verb").is_in(WAITS_FOR_ADOPTION)
         found += [
-            _Found(
+            Found(
                 FIRST_CONTACT,
                 f"first contact with {target}: the adoption plan waits for approval",
                 "look at `onefold adopt`, then approve",
                 mine.filter(~late).get_column("seq"),
                 target,
             ),
-            _Found(
+            Found(
                 FIRST_CONTACT,
                 f"nothing is renamed, reactivated, deactivated or removed at first contact with {target}",
                 "the plan after the adoption was applied",
@@ -226,7 +168,7 @@ def _first_contact(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
     return found
 
 
-def _protected(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+def _protected(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
     """Users and groups that nobody may touch; also whom we would create under a protected name."""
     users = rows.filter(~pl.col("verb").is_in(GROUP_VERBS))
     named = users.filter(
@@ -246,7 +188,7 @@ def _protected(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
         .items()
     ):
         found.append(
-            _Found(
+            Found(
                 PROTECTED,
                 "administrators, break-glass accounts and groups that grant administration are never touched",
                 "do it by hand",
@@ -258,7 +200,7 @@ def _protected(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
     return found
 
 
-def _cautions(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+def _cautions(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
     """What the diff drafted only to be asked."""
     texts = {
         RENAME_OFF: (
@@ -273,44 +215,40 @@ def _cautions(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
         ADOPT: (OWNERSHIP, "existing users and groups that match and are not ours yet", "approve the adoption", True),
     }
     found = []
-    for (target, caution), mine in _by(rows.filter(pl.col("caution").is_not_null()), "target", "caution"):
+    for (target, caution), mine in by(rows.filter(pl.col("caution").is_not_null()), "target", "caution"):
         if caution == ADOPT and target in facts.first_contact:
             continue
         name, reason, release, releasable = texts[str(caution)]
         line = facts.rename_line if caution == RENAME_OFF else None
         seqs = mine.get_column("seq")
         found.append(
-            _Found(name, reason, release, seqs, str(target), scope=str(caution), line=line, releasable=releasable)
+            Found(name, reason, release, seqs, str(target), scope=str(caution), line=line, releasable=releasable)
         )
     return found
 
 
-def _by(rows: pl.DataFrame, *columns: str) -> list[tuple[tuple[object, ...], pl.DataFrame]]:
-    return list(rows.sort(*columns, "seq").group_by(list(columns), maintain_order=True))
-
-
-def _ambiguous(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+def _ambiguous(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
     mine = rows.filter(
         pl.col("person_key").is_in(facts.doubtful.implode()) & pl.col("verb").is_in([*GRANTS, *REDUCTIONS])
     )
     return [
-        _Found(
+        Found(
             AMBIGUOUS,
             "it is doubtful which accounts are this person's",
             "`onefold review list`, or approve",
             each.get_column("seq"),
             str(target),
         )
-        for (target,), each in _by(mine, "target")
+        for (target,), each in by(mine, "target")
     ]
 
 
-def _rollout(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+def _rollout(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
     if facts.outside is None:
         return []
     out = rows.join(facts.outside, on=["target", "person_key"], how="semi")
     return [
-        _Found(
+        Found(
             ROLLOUT,
             "persons outside the rollout",
             "extend `rollout:`",
@@ -318,157 +256,26 @@ def _rollout(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
             str(target),
             releasable=False,
         )
-        for (target,), each in _by(out, "target")
+        for (target,), each in by(out, "target")
     ]
 
 
-def _config(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
+def _config(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
     """Removals without an explicit word, and renames, that first appear with a changed config, until somebody looks."""
     weak = pl.col("verb").is_in(REDUCTIONS) & (pl.col("evidence") != Evidence.EXPLICIT.value)
     risky = weak | (pl.col("verb") == Verb.RENAME_USER.value)
     before = pl.col("fingerprint").is_in(facts.held_before.implode())
     asked = rows.filter(risky & (before | pl.lit(facts.config_changed)) & pl.col("caution").is_null())
     return [
-        _Found(
+        Found(
             CONFIG,
             "removals and renames that appeared with a changed config",
             "approve",
             each.get_column("seq"),
             str(target),
         )
-        for (target,), each in _by(asked, "target")
+        for (target,), each in by(asked, "target")
     ]
-
-
-def _limit_of(verb: str, evidence: str, limits: Limits) -> Limit | None:
-    match Verb(verb):
-        case Verb.DEACTIVATE_USER:
-            each: Limit = getattr(limits.deactivate, evidence, limits.deactivate.explicit)
-            return each
-        case Verb.REMOVE_MEMBER:
-            kind = evidence if evidence in {Evidence.OUT_OF_SCOPE, Evidence.RETIRED} else "overall"
-            removal: Limit = getattr(limits.remove_member, kind)
-            return removal
-        case Verb.RENAME_USER:
-            return limits.rename_user
-        case Verb.REACTIVATE_USER:
-            return limits.reactivate_user
-        case Verb.UPDATE_USER:
-            return limits.update_user
-        case Verb.CREATE_USER:
-            return limits.create_user
-        case Verb.ADD_MEMBER:
-            return limits.add_member
-        case Verb.DELETE_USER:
-            return limits.delete_user
-        case Verb.DELETE_GROUP:
-            return limits.delete_group
-        case _:
-            return None
-
-
-def _limits(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
-    """Counts per target, verb, evidence and tenant against max(floor, percent of the tenant's active persons there)."""
-    people = {(t, k): n for t, k, n in facts.population.select("target", "tenant", "persons").iter_rows()}
-    found = []
-    rows = rows.filter(pl.col("caution").is_null() & ~pl.col("target").is_in(sorted(facts.first_contact)))
-    for (target, verb, evidence, tenant), mine in _by(rows, "target", "verb", "evidence", "evidence_tenant"):
-        limit = _limit_of(str(verb), str(evidence), facts.limits)
-        if limit is None:
-            continue
-        population = people.get((target, tenant), 0)
-        most = limit.most(population)
-        if mine.height > most:
-            name = facts.tenant_names.get(tenant if isinstance(tenant, int) else -1, "no tenant")
-            words = f"max({limit.floor}, {limit.percent:g} % of {population})"
-            found.append(
-                _Found(
-                    LIMIT,
-                    f"on the word of {name} ({evidence}), limit {most} = {words}",
-                    "approve, or raise `limits:`",
-                    mine.get_column("seq"),
-                    str(target),
-                    Verb(str(verb)),
-                    f"{name} {evidence}",
-                )
-            )
-    return found + _per_group(rows, facts)
-
-
-def _per_group(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
-    limit = facts.limits.remove_member.per_group
-    removals = rows.filter(pl.col("verb") == Verb.REMOVE_MEMBER.value)
-    if removals.is_empty():
-        return []
-    counts = (
-        removals.group_by("target", "group_name")
-        .agg(pl.col("seq").sort(), pl.len().alias("n"))
-        .join(facts.group_sizes, on=["target", "group_name"], how="left")
-        .with_columns(
-            most=pl.max_horizontal(pl.lit(limit.floor), pl.col("members").fill_null(0) * limit.percent // 100)
-        )
-        .filter(pl.col("n") > pl.col("most"))
-        .sort("target", "group_name")
-    )
-    return [
-        _Found(
-            LIMIT,
-            f"would leave {row['group_name']}, limit {int(row['most'])} = max({limit.floor}, {limit.percent:g} %)",
-            "approve, or raise limits.remove_member.per_group",
-            pl.Series("seq", row["seq"], dtype=pl.Int32),
-            row["target"],
-            Verb.REMOVE_MEMBER,
-            row["group_name"],
-        )
-        for row in counts.iter_rows(named=True)
-    ]
-
-
-def _window(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
-    """Deactivations of the last days and of this plan together."""
-    limit = facts.limits.deactivate.window
-    people = dict(facts.population.group_by("target").agg(pl.col("persons").sum()).iter_rows())
-    verb = Verb.DEACTIVATE_USER.value
-    done = dict(facts.window.filter(pl.col("verb") == verb).group_by("target").agg(pl.col("count").sum()).iter_rows())
-    found = []
-    asked = rows.filter((pl.col("verb") == verb) & ~pl.col("target").is_in(sorted(facts.first_contact)))
-    for (target,), mine in _by(asked, "target"):
-        most, before = limit.most(people.get(target, 0)), done.get(target, 0)
-        if before + mine.height > most:
-            found.append(
-                _Found(
-                    WINDOW_GUARD,
-                    f"{before} deactivations in the last {limit.days} days and {mine.height} now, limit {most}",
-                    "approve, or raise limits.deactivate.window",
-                    mine.get_column("seq"),
-                    str(target),
-                    Verb.DEACTIVATE_USER,
-                )
-            )
-    return found
-
-
-def _seats(rows: pl.DataFrame, facts: GuardFacts) -> list[_Found]:
-    found = []
-    for target, left in sorted(facts.seats.items()):
-        grants = rows.filter(
-            (pl.col("target") == target)
-            & pl.col("verb").is_in([Verb.CREATE_USER.value, Verb.REACTIVATE_USER.value])
-            & pl.col("caution").is_null()
-        )
-        if grants.height > left:
-            found.append(
-                _Found(
-                    SEATS,
-                    f"{grants.height} users need a seat, {left} are left",
-                    "buy seats, free seats, or narrow the scope",
-                    grants.get_column("seq"),
-                    target,
-                    Verb.CREATE_USER,
-                    releasable=False,
-                )
-            )
-    return found
 
 
 def waits(changes: pl.DataFrame, holds: Sequence[Hold]) -> int:

@@ -20,7 +20,8 @@ from tasks.consolidate import Taken, consolidate
 from tasks.identify import Identified, identify
 from tasks.installation import Installation
 from tasks.observe import Seen, observe
-from tasks.planning import Reading, make_plan
+from tasks.plan_head import Reading
+from tasks.planning import make_plan
 from tasks.publish import publish
 from tasks.read import due, read_tenant
 from tasks.runs import begin, finish

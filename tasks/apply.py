@@ -18,7 +18,8 @@ from state.plans import StoredPlan
 from state.store import Store
 from tasks.batch import Hand, Tally
 from tasks.installation import Installation
-from tasks.planning import Reading, work_out
+from tasks.plan_head import Reading
+from tasks.planning import work_out
 from tasks.settle import settle
 
 

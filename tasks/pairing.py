@@ -10,7 +10,8 @@ from state.store import Store
 from tasks.identify import tenant_facts
 from tasks.installation import Installation
 from tasks.observe import observe
-from tasks.planning import Side, picture_of, side_of
+from tasks.plan_head import Side
+from tasks.planning import picture_of, side_of
 
 PAIRING: dict[str, pl.DataType] = {
     "object": pl.String(),  # user, group

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,7 @@ def keys(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def environment(values: Mapping[str, str]):
+def environment(values: Mapping[str, str]) -> Iterator[None]:
     """Sets variables for a while."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

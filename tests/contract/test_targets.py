@@ -296,3 +296,16 @@ def test_a_server_that_is_down_is_transient(rig: Rig):
     target._http._sleep = lambda _seconds: None  # type: ignore[attr-defined]
     with pytest.raises(TransientError):
         target.capabilities()
+
+
+def test_without_a_listing_it_looks_before_it_creates():
+    """Jira 10.0 has no /user/list: nothing is concluded from absence, and no creation is tried under a name that exists."""
+    with Sandbox(seed(), rate=None, jira_version="10.0") as box:
+        target = Rig(box, "jira", "jira_dc").open()
+        assert target.capabilities().complete_listing is False
+        found = {user.values["user_name"] for page in target.users() for user in page.users}
+        assert "user001" in found
+        assert target.create_user({**NEW, "user_name": "user001"}).outcome is Outcome.ALREADY
+        assert box.audit("jira")["writes"] == 0
+        assert target.create_user(NEW).outcome is Outcome.APPLIED
+        target.close()

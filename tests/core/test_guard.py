@@ -7,7 +7,8 @@ import pytest
 
 from core.diff import DRAFT, VALUE, Difference
 from core.frames import APPROVAL, WINDOW, conform
-from core.guard import POPULATION, GuardFacts, guard, waits
+from core.guard import guard, waits
+from core.guard_facts import POPULATION, GuardFacts
 from core.plan import order
 from core.settings import BUILT_IN_PROTECTION, Limits
 

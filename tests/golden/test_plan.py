@@ -12,7 +12,8 @@ import pytest
 
 from core.diff import DRAFT, VALUE, Difference
 from core.frames import conform
-from core.guard import POPULATION, GuardFacts, Question, guard
+from core.guard import guard
+from core.guard_facts import POPULATION, GuardFacts, Question
 from core.model import (
     ExtractLine,
     Forecast,
