@@ -6,7 +6,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -27,7 +28,7 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 from pydantic import BaseModel, Field
 
-from core.errors import TransientError
+from core.errors import OnefoldError, TransientError
 from core.guard import waits
 from core.model import Manifest
 from core.render import counts, to_markdown
@@ -161,9 +162,23 @@ def _secret_block(name: str) -> str:
     return str(block.get())  # type: ignore[union-attr]  # load is sync outside an event loop
 
 
+def _resource(inst: Installation) -> dict[str, str]:
+    return {"prefect.resource.id": f"onefold.directory.{inst.config.settings.directory}"}
+
+
+@contextmanager
+def _telling_failure(inst: Installation) -> Iterator[None]:
+    """A run that ends with an error is told as an event too, in the error's words, which never hold a secret."""
+    try:
+        yield
+    except OnefoldError as error:
+        emit_event("onefold.run.failed", resource=_resource(inst), payload={"problem": str(error)})
+        raise
+
+
 def _tell(inst: Installation, result: order.Result) -> None:
     """Artifacts and events of a finished run."""
-    resource = {"prefect.resource.id": f"onefold.directory.{inst.config.settings.directory}"}
+    resource = _resource(inst)
     facts = {"run_id": result.run_id, "exit": int(result.exit)}
     if result.plan is not None:
         plan = result.plan
@@ -202,7 +217,8 @@ def sync(run: SyncRun = SyncRun()) -> State[Any]:  # noqa: B008 - Prefect reads 
     inst = _installation(run.config)
     apply = run.apply or (run.only_due and inst.config.settings.run.scheduled == "apply_safe")
     what = order.What(tenants=run.tenants, full=run.full, only_due=run.only_due)
-    result = order.sync(inst, what, apply=apply, steps=STEPS)
+    with _telling_failure(inst):
+        result = order.sync(inst, what, apply=apply, steps=STEPS)
     _tell(inst, result)
     return _state(result)
 
@@ -211,7 +227,8 @@ def sync(run: SyncRun = SyncRun()) -> State[Any]:  # noqa: B008 - Prefect reads 
 def apply(run: ApplyRun) -> State[Any]:
     """Applies one reviewed plan, less what would come out differently today."""
     inst = _installation(run.config)
-    result = order.apply(inst, run.digest, steps=STEPS)
+    with _telling_failure(inst):
+        result = order.apply(inst, run.digest, steps=STEPS)
     _tell(inst, result)
     return _state(result)
 

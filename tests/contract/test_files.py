@@ -372,7 +372,10 @@ def test_check_tells_which_file_would_be_read(tmp_path):
     """`check` names the file and its age, and what is missing."""
     write(tmp_path / "staff.csv", "native_id\n1\n", age=timedelta(hours=50))
     source = opened(tmp_path, accounts={"glob": "*.csv", "max_age": "1d"}, groups={"glob": "g.csv"})
-    assert [(each.level, each.subject.split()[-1]) for each in source.check()] == [("warning", "accounts"), ("error", "groups")]
+    assert [(each.level, each.subject.split()[-1]) for each in source.check()] == [
+        ("warning", "accounts"),
+        ("error", "groups"),
+    ]
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)

@@ -388,7 +388,11 @@ def test_edges_know_users_and_groups():
 def test_check_says_what_answers():
     """`check` tells the counts and how pages are turned; a wrong token is an error with its remedy."""
     found = list(opened(Service(people(3), [])).check())
-    assert [(each.level, each.subject.split()[-1]) for each in found] == [("ok", "Users"), ("warning", "Groups"), ("ok", "paging")]
+    assert [(each.level, each.subject.split()[-1]) for each in found] == [
+        ("ok", "Users"),
+        ("warning", "Groups"),
+        ("ok", "paging"),
+    ]
     wrong = list(opened(Service([], [], "unauthorised")).check())
     assert wrong[0].level == "error"
     assert wrong[0].remedy

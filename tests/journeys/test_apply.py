@@ -236,3 +236,16 @@ def test_show_prints_the_plan_again(company: Company):
     assert {k: v for k, v in again.items() if k in {"digest", "counts", "changes", "holds"}} == {
         k: v for k, v in plan.items() if k in {"digest", "counts", "changes", "holds"}
     }
+
+
+def test_check_live_says_who_we_are_everywhere(company: Company):
+    """Each tenant and target by name: what answers, who the token is, how many seats are left."""
+    code, document, err = company.run("check", "--live")
+    assert code == 0, (document, err)
+    subjects = {each["subject"] for each in document["findings"]}
+    assert "10.3" in " ".join(each["text"] for each in document["findings"] if each["subject"] == "jira")
+    assert {"corp accounts", "hr accounts", "jira", "confluence"} <= subjects
+    company.box.confluence.tokens.clear()
+    code, document, _ = company.run("check", "--live")
+    assert code == 2
+    assert any(each["level"] == "error" and each["subject"] == "confluence" for each in document["findings"])
