@@ -58,6 +58,28 @@ def protected_users(existing: Existing, globs: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def follow(existing: Existing, persons: pl.DataFrame, person_ids: pl.DataFrame, links: pl.DataFrame) -> Existing:
+    """The same with users of persons who are no more given to whom their founding account went: persons merge.
+
+    `persons`: PERSON; `person_ids`: PERSON_ID of every person ever; `links`: LINK.
+    """
+    lost = (
+        existing.users.filter(pl.col("owned"))
+        .join(persons, on="person_key", how="anti")
+        .select("user_key", "person_key")
+    )
+    if lost.drop_nulls().is_empty():
+        return existing
+    now = (
+        lost.join(person_ids.select("person_key", "founder_key"), on="person_key")
+        .join(links.select("account_key", heir="person_key"), left_on="founder_key", right_on="account_key")
+        .select("user_key", "heir")
+    )
+    users = existing.users.join(now, on="user_key", how="left", maintain_order="left")
+    users = users.with_columns(person_key=pl.coalesce("heir", "person_key")).drop("heir")
+    return Existing(users, existing.groups, existing.memberships, existing.protected, existing.traits)
+
+
 def pair(
     existing: Existing,
     desired: pl.DataFrame,

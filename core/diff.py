@@ -68,17 +68,21 @@ def diff(
             pairing.pairs.select("user_key", "person_key"),
         ]
     )
-    # One user a person: where a merge of persons left two, the older one counts and the other stays as it is.
-    whose = whose.sort("user_key").unique("person_key", keep="first", maintain_order=True)
-    both = people.join(whose, on="person_key").join(
-        here.drop("person_key", "owned", "present"), on="user_key", suffix="_held"
-    )
+    # One user a person is kept in line: the active one, else the older. Where a merge of persons left another, it is only
+    # ever deactivated, together with them: nobody keeps access through a second account.
+    states = here.select("user_key", idle=~pl.col("active").fill_null(value=True))
+    whose = whose.join(states, on="user_key", how="left").sort("idle", "user_key").drop("idle")
+    first = whose.unique("person_key", keep="first", maintain_order=True)
+    facts = here.drop("person_key", "owned", "present")
+    both = people.join(first, on="person_key").join(facts, on="user_key", suffix="_held")
+    second = whose.join(first, on="user_key", how="anti")
+    others = people.filter(~pl.col("active")).join(second, on="person_key").join(facts, on="user_key", suffix="_held")
     named = frozenset(key for trouble in desired.troubles for key in trouble.persons)
     waiting = pl.concat([pairing.waiting, pl.Series("person_key", sorted(named), dtype=pl.Int32)])
     creates = _creates(spec, existing, people, whose, waiting)
     parts = [
         _adoptions(both, pairing),
-        _switches(spec, both),
+        _switches(pl.concat([both, others])),
         creates,
         _updates(spec, both),
         _renames(spec, both, here, named, rename=rename),
@@ -147,11 +151,10 @@ def _adoptions(both: pl.DataFrame, pairing: Pairing) -> _Part:
     )
 
 
-def _switches(spec: TargetSpec, both: pl.DataFrame) -> _Part:
+def _switches(both: pl.DataFrame) -> _Part:
     """Deactivations and reactivations; what the target does not show is not compared."""
     off = ~pl.col("active") & pl.col("active_held") & pl.col("may_deactivate")
     on = pl.col("active") & ~pl.col("active_held") & (pl.col("may_create") | pl.col("may_update"))
-    del spec
     rows = _at(both.filter(off | on))
     return _Part(
         rows.select(

@@ -9,7 +9,7 @@ from datetime import timedelta
 import polars as pl
 
 from connectors.target import CountsSeats, Target
-from core.adopt import ADDRESS, pair, protected_users
+from core.adopt import ADDRESS, follow, pair, protected_users
 from core.closure import closure
 from core.desired import Picture, TargetSpec, desire
 from core.diff import Difference, diff
@@ -139,7 +139,7 @@ def side_of(inst: Installation, store: Store, target: Target, name: str, picture
         refuses_user_name=target.refuses_user_name,
         refuses_group_name=target.refuses_group_name,
     )
-    existing = store.existing(name)
+    existing = follow(store.existing(name), picture.persons, store.person_ids(), picture.links)
     protected = protected_users(existing, inst.config.protected().users)
     desired = desire(spec, picture, inst.config, today=inst.today())
     pairing = pair(
@@ -182,6 +182,10 @@ def _questions(side: Side) -> list[Question]:
         asked.append(
             Question(name, "name", text, f"see `onefold adopt {name}`; perhaps adopt by user_name too", taken.height)
         )
+    mine = side.existing.users.filter(pl.col("owned") & pl.col("present")).drop_nulls("person_key")
+    if double := mine.height - mine.get_column("person_key").n_unique():
+        text = f"{double} users belong to persons who have another user there; they are deactivated with them and else left alone"
+        asked.append(Question(name, "second_user", text, "merge or delete them by hand", double))
     if shut.height:
         text = f"{shut.height} protected users match persons and stay untouched"
         asked.append(Question(name, "protected", text, "do it by hand", shut.height))

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.adopt import ADDRESS, pair
+from core.adopt import ADDRESS, follow, pair
 from core.desired import Desired, TargetSpec
 from core.diff import diff
 from core.existing import PROTECTED, Existing
@@ -383,3 +383,29 @@ def test_rename_off_is_drafted_and_marked():
     found = compare(world, desired_of(people, {}, set()), persons_of(people), rename=False)
     assert found.changes.get_column("verb").to_list() == ["rename_user"]
     assert found.cautions.get_column("caution").to_list() == ["rename_off"]
+
+
+def test_a_second_user_of_a_person_is_only_deactivated_with_them():
+    """Persons merged, each had a user: one is kept in line; when they leave, both lose access."""
+    for active, wanted in ((True, ["update_user"]), (False, ["deactivate_user", "deactivate_user"])):
+        people = {1: Wish(active=active, in_scope=True, display="Ada", email="a")}
+        world = World()
+        for remote in ("r1", "r2"):
+            values = {"user_name": "user1" if remote == "r1" else "other", "display_name": "Old", "email": "a"}
+            world.users[remote] = User(remote, values, active=True, owned=True, person=1)
+        found = compare(world, desired_of(people, {}, set()), persons_of(people))
+        assert found.changes.get_column("verb").cast(pl.String).to_list() == wanted
+
+
+def test_users_follow_their_person_when_persons_merge():
+    """Person 2 is no more; the account that founded it is person 1's now, and so is the user."""
+    world = World()
+    world.users["r2"] = User("r2", {"user_name": "u2", "display_name": None, "email": None}, True, True, 2)
+    ids = pl.DataFrame(
+        {"person_key": [1, 2], "founder_key": [10, 20]}, schema={"person_key": pl.Int32, "founder_key": pl.Int32}
+    )
+    links = pl.DataFrame(
+        {"account_key": [10, 20], "person_key": [1, 1]}, schema={"account_key": pl.Int32, "person_key": pl.Int32}
+    )
+    moved = follow(world.frames(), persons_of({1: Wish(True, True, "", "")}), ids, links)
+    assert moved.users.get_column("person_key").to_list() == [1]
