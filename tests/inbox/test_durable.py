@@ -1,0 +1,165 @@
+"""The log, its projection, checkpoints and what a rebuild proves."""
+
+import random
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors.inbox.checkpoint import checkpoint, due, prune, rebuild
+from connectors.inbox.rules import Marks
+from connectors.inbox.sqlite import connect
+from core.errors import RefusedError
+
+
+def life(caller, seed, steps=120):
+    """A random life of a directory: users and groups come, change, are disabled, go; members come and go; some requests fail."""
+    chance = random.Random(seed)
+    users, groups = [], []
+    for step in range(steps):
+        name = f"u{chance.randrange(40)}"
+        ids = [{"value": each} for each in chance.sample(users, min(len(users), chance.randrange(5)))]
+        match chance.randrange(9):
+            case 0 | 1:
+                answer = caller("POST", "/Users", {"userName": name, "emails": [f"{name}@x.example"], "password": "p"})
+                users += [answer.json()["id"]] if answer.status_code == 201 else []
+            case 2:
+                answer = caller("POST", "/Groups", {"displayName": f"g{chance.randrange(9)}", "members": ids})
+                groups += [answer.json()["id"]] if answer.status_code == 201 else []
+            case 3 if users:
+                value = chance.choice([True, "False", False])
+                caller.patch(f"/Users/{chance.choice(users)}", {"op": "replace", "path": "active", "value": value})
+            case 4 if users:
+                caller(
+                    "PUT",
+                    f"/Users/{chance.choice(users)}",
+                    {"userName": name, "title": f"t{step}", "name": {"givenName": "x"}},
+                )
+            case 5 if users:
+                caller("DELETE", f"/Users/{chance.choice(users)}")
+            case 6 if groups:
+                op = chance.choice(["add", "remove", "replace"])
+                caller.patch(f"/Groups/{chance.choice(groups)}", {"op": op, "path": "members", "value": ids})
+            case 7 if groups:
+                caller("DELETE", f"/Groups/{chance.choice(groups)}")
+            case _ if users:
+                caller.patch(
+                    f"/Users/{chance.choice(users)}",
+                    {"op": "remove", "path": "title"},
+                    {"op": "add", "value": {"emails": ["z@x.example"]}},
+                )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_checkpoint_and_log_equal_the_live_state(inbox, corp, acq, seed):
+    """After any life, with checkpoints on the way, the replay gives exactly the live rows; other tenants' events do not count."""
+    number = inbox.service.directory.numbers["corp"]
+    life(corp, seed)
+    life(acq, seed + 50, steps=20)
+    assert rebuild(inbox.path, "corp").equal
+    first = checkpoint(inbox.path, number)
+    assert checkpoint(inbox.path, number) == first
+    life(corp, seed + 100)
+    proof = rebuild(inbox.path, "corp")
+    assert proof.differences == ()
+    assert (proof.checkpoint_seq, proof.events) == (first, proof.seq - first)
+    checkpoint(inbox.path, number)
+    assert rebuild(inbox.path, "corp").events == 0
+    assert rebuild(inbox.path, "corp").equal
+
+
+def test_a_changed_row_is_found(inbox, corp):
+    """A rebuild tells every kind of difference: a changed document, a lost row, an edge too many, a wrong count."""
+    ada = corp.user("ada")
+    crew = corp.group("crew", [ada])
+    for tampering, named in (
+        ("UPDATE inbox_user SET doc = replace(doc, 'ada', 'eve')", f"inbox_user {ada}"),
+        ("DELETE FROM inbox_user", f"inbox_user {ada}"),
+        ("INSERT INTO inbox_member VALUES (2, 'a', 'b', 'user', 1, 0)", "inbox_member a/b"),
+        ("UPDATE inbox_member SET removed = 1", f"inbox_member {crew}/{ada}"),
+        ("UPDATE inbox_tenant SET user_count = 9", "counts (1, 1) instead of (9, 1)"),
+    ):
+        assert rebuild(inbox.path, "corp").equal
+        with closing(connect(inbox.path)) as con:
+            con.execute("CREATE TABLE kept AS SELECT * FROM " + tampering.split()[2 if tampering[0] in "DI" else 1])
+            con.execute(tampering)
+            assert rebuild(inbox.path, "corp").differences == (named,)
+            table = tampering.split()[2 if tampering[0] in "DI" else 1]
+            con.execute(f"DELETE FROM {table}")
+            con.execute(f"INSERT INTO {table} SELECT * FROM kept")
+            con.execute("DROP TABLE kept")
+
+
+def test_a_gap_in_the_log_is_refused(inbox, corp):
+    """A log that misses an event proves nothing and says which."""
+    for place in range(3):
+        corp.user(f"u{place}")
+    with closing(connect(inbox.path)) as con:
+        con.execute("DELETE FROM inbox_event WHERE seq = 2")
+    with pytest.raises(RefusedError, match="no event 2"):
+        rebuild(inbox.path, "corp")
+    with pytest.raises(RefusedError, match="nothing was ever pushed"):
+        rebuild(inbox.path, "nobody")
+
+
+def test_the_log_is_bounded(inbox, corp):
+    """Pruning forgets old events and tombstones up to the checkpoint and not beyond; the rest still proves the live state."""
+    number = inbox.service.directory.numbers["corp"]
+    ada, bob = corp.user("ada"), corp.user("bob")
+    corp.group("crew", [ada, bob])
+    corp("DELETE", f"/Users/{ada}")
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert prune(inbox.path, number, later) == 0
+    checkpoint(inbox.path, number)
+    corp("DELETE", f"/Users/{bob}")
+    assert prune(inbox.path, number, datetime.now(UTC) - timedelta(days=90)) == 0
+    assert prune(inbox.path, number, later) == 4
+    with closing(connect(inbox.path, read_only=True)) as con:
+        assert con.execute("SELECT seq FROM inbox_event").fetchall() == [(5,)]
+        assert con.execute("SELECT id FROM inbox_user").fetchall() == [(bob,)]
+        assert con.execute("SELECT member_id FROM inbox_member").fetchall() == [(bob,)]
+    assert rebuild(inbox.path, "corp").equal
+
+
+def test_checkpoints_come_due(inbox, corp, monkeypatch):
+    """A tenant is due when enough events came since its checkpoint."""
+    monkeypatch.setattr("connectors.inbox.checkpoint.EVERY", 3)
+    number = inbox.service.directory.numbers["corp"]
+    corp.user("a")
+    assert due(inbox.path) == []
+    corp.user("b")
+    corp.user("c")
+    assert due(inbox.path) == [number]
+    checkpoint(inbox.path, number)
+    assert due(inbox.path) == []
+
+
+def test_contested_records_are_rebuilt(make_inbox):
+    """Doubts between providers and their settling are part of the log."""
+    inbox = make_inbox(("east",), shared={"pool": {"east": Marks(domains=("east.example",))}})
+    pool = inbox.caller("pool")
+    alice = pool.user("alice@east.example", externalId="a")
+    assert pool.patch(f"/Users/{alice}", {"op": "replace", "path": "externalId", "value": "b"}) == 403
+    assert rebuild(inbox.path, "east").equal
+    marked = make_inbox(("east",), shared={"pool": {"east": Marks(segment="east")}}).caller(
+        "pool", prefix="/scim/v2/east"
+    )
+    assert marked.patch(f"/Users/{alice}", {"op": "replace", "path": "active", "value": False}) == 200
+    assert rebuild(inbox.path, "east").equal
+
+
+def test_one_member_of_many_does_not_rewrite_the_group(inbox, corp):
+    """Adding one edge to a group of 20,000 appends a few rows: the file's log grows by some pages, not by the group."""
+    crew = corp.group("crew")
+    many = [{"value": f"m{place:08}"} for place in range(20_000)]
+    assert corp.patch(f"/Groups/{crew}", {"op": "add", "path": "members", "value": many}) == 204
+    with closing(connect(inbox.path)) as con:
+        con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    corp.patch(f"/Groups/{crew}", {"op": "add", "path": "members", "value": [{"value": "one-more"}]})
+    assert (inbox.path.parent / "inbox.sqlite-wal").stat().st_size < 200_000
+    assert rebuild(inbox.path, "corp").equal
+
+
+def test_the_store_is_private(inbox):
+    """The file of the store is for us alone."""
+    assert inbox.path.stat().st_mode & 0o077 == 0
