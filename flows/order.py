@@ -23,7 +23,7 @@ from tasks.observe import Seen, observe
 from tasks.plan_head import Reading
 from tasks.planning import make_plan
 from tasks.publish import publish
-from tasks.read import due, read_tenant
+from tasks.read import due, frozen_names, read_tenant
 from tasks.runs import begin, finish
 
 AT_ONCE = 8  # tenants read in parallel; each has its own server
@@ -120,13 +120,15 @@ def apply(inst: Installation, digest: str, *, steps: Steps = PLAIN) -> Result:
 
 
 def _planned(inst: Installation, run_id: str, what: What, steps: Steps) -> Result:
-    chosen = sorted(inst.config.tenants) if what.tenants is None else sorted(what.tenants)
+    frozen = frozen_names(inst)
+    chosen = sorted(set(inst.config.tenants if what.tenants is None else what.tenants) - frozen)
     extracts = steps.side_by_side(steps.read, inst, due(inst, chosen) if what.only_due else chosen, what.full)
     taken = steps.consolidate(inst, run_id, extracts)
     identified = steps.identify(inst, run_id)
     seen = steps.observe(inst, run_id, what.again)
     silent = {each.target: each.problem for each in seen if each.problem is not None}
-    reading = Reading(tuple(extracts), silent, identified.notes)
+    notes = (*identified.notes, *(f"{name} is frozen; `onefold thaw {name}` ends it" for name in sorted(frozen)))
+    reading = Reading(tuple(extracts), silent, notes)
     if what.who is not None:
         made = make_plan(inst, run_id, reading, only=what.who)
     else:

@@ -18,6 +18,12 @@ def extract_id_of(inst: Installation, tenant: str) -> str:
     return f"{tenant}-{inst.clock():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
+def frozen_names(inst: Installation) -> frozenset[str]:
+    """Tenants and targets that somebody froze: nothing is read from, or written to, them."""
+    with Control.open(inst.state) as control:
+        return control.frozen()
+
+
 def due(inst: Installation, tenants: Sequence[str]) -> list[str]:
     """Those whose interval has passed since their newest extract, and those never read."""
     now = inst.clock()

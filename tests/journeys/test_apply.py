@@ -249,3 +249,42 @@ def test_check_live_says_who_we_are_everywhere(company: Company):
     code, document, _ = company.run("check", "--live")
     assert code == 2
     assert any(each["level"] == "error" and each["subject"] == "confluence" for each in document["findings"])
+
+
+def test_what_is_frozen_is_left_alone(company: Company):
+    """A frozen tenant is not read and a frozen target not written; thawed, both catch up."""
+    company.change("c003", active=False)
+    company.write()
+    assert company.run("freeze", "corp")[0] == 0
+    _, plan, _ = company.run("sync", "--apply")
+    assert not plan["changes"]
+    assert any("corp is frozen" in note for note in plan["notes"])
+    company.run("thaw", "corp")
+    company.run("freeze", "jira")
+    code, done, _ = company.run("sync", "--apply")
+    assert code == 3
+    assert "jira" in done["apply"]["skipped"]
+    assert company.holds()["jira"]["users"]["user003"]["active"] is True
+    assert company.holds()["confluence"]["users"]["user003"]["active"] is False
+    company.run("thaw", "jira")
+    assert company.run("sync", "--apply")[0] == 0
+    assert company.holds()["jira"]["users"]["user003"]["active"] is False
+    assert company.run("freeze", "nobody")[0] == 2
+
+
+def test_quarantine_waits_and_is_let_go_by_hand(fresh: Company):
+    """What failed is not tried at every run; `retry` lets the next one."""
+    _, plan, _ = fresh.run("plan")
+    fresh.run("approve", plan["digest"])
+    fresh.box.faults(
+        [{"target": "jira", "method": "POST", "path": "/user", "call": 1, "fault": "status", "status": 400}]
+    )
+    fresh.run("apply", plan["digest"])
+    fresh.box.faults([])
+    assert fresh.run("apply", plan["digest"])[0] == 4
+    assert len(fresh.holds()["jira"]["users"]) == 20
+    assert len(fresh.run("quarantine", "list")[1]["quarantine"]) == 1
+    assert fresh.run("quarantine", "retry")[1]["released"] == 1
+    assert fresh.run("apply", plan["digest"])[0] == 0
+    assert len(fresh.holds()["jira"]["users"]) == 21
+    assert fresh.run("quarantine", "retry")[0] == 5
