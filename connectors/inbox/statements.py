@@ -66,7 +66,6 @@ TURN_OPEN = "SELECT seq, user_count, group_count FROM inbox_tenant WHERE tenant_
 TURN_CLOSE = "UPDATE inbox_tenant SET seq = ?, user_count = ?, group_count = ? WHERE tenant_no = ?"
 COUNTS = "SELECT user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"
 SEAL = "UPDATE inbox_tenant SET sealed_at = ? WHERE tenant_no = ?"
-EXPECT = "UPDATE inbox_tenant SET expected_users = ?, expected_groups = ? WHERE tenant_no = ?"
 META_GET = "SELECT value FROM inbox_meta WHERE name = ?"
 META_ADD = "INSERT INTO inbox_meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
 
@@ -90,8 +89,6 @@ EVENT_ADD = """INSERT INTO inbox_event (tenant_no, seq, at, writer, provider, ve
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 EVENTS = """SELECT seq, at, writer, provider, verb, kind, id, body FROM inbox_event
     WHERE tenant_no = ? AND seq > ? ORDER BY seq LIMIT ?"""
-EVENTS_PRUNE = "DELETE FROM inbox_event WHERE tenant_no = ? AND seq <= ? AND at < ?"
-EVENT_FIRST = "SELECT min(seq), count(*) FROM inbox_event WHERE tenant_no = ?"
 
 # --- resources: every SELECT gives the columns of `records.Record` in its order
 COLUMNS = "id, born, seq, doc, cleared, created_at, changed_at, deleted_at, writer, provider, contested, members"
@@ -131,7 +128,6 @@ TOMB = _both(
     "UPDATE TABLE SET seq = ?, changed_at = ?, deleted_at = ?, writer = ?, members = 0 WHERE tenant_no = ? AND id = ?"
 )
 CONTEST = _both("UPDATE TABLE SET seq = ?, contested = 1 WHERE tenant_no = ? AND id = ?")
-TOMBS_PRUNE = _both("DELETE FROM TABLE WHERE tenant_no = ? AND deleted_at < ? AND seq <= ?")
 
 # --- addresses
 ADDRESS_ADD = "INSERT INTO inbox_address (tenant_no, address, user_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
@@ -184,3 +180,33 @@ READ_MEMBERS = """SELECT group_id, member_id, kind, removed FROM inbox_member
 WATERMARK = "SELECT seq, sealed_at, pruned_seq, user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"
 DUPLICATES = """SELECT external_id, count(*) FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL
     AND external_id IS NOT NULL GROUP BY external_id HAVING count(*) > 1 ORDER BY external_id LIMIT ?"""
+
+# --- checkpoints: whole rows of one tenant, in the order of their keys
+KEYS = {"inbox_user": ("id",), "inbox_group": ("id",), "inbox_member": ("group_id", "member_id")}
+RESOURCE_ROW = "id, born, seq, name, external_id, doc, cleared, created_at, changed_at, deleted_at, writer, provider, contested, members"
+ROW = {
+    "inbox_user": RESOURCE_ROW,
+    "inbox_group": RESOURCE_ROW,
+    "inbox_member": "group_id, member_id, kind, seq, removed",
+}
+GONE = {"inbox_user": "deleted_at IS NOT NULL", "inbox_group": "deleted_at IS NOT NULL", "inbox_member": "removed = 1"}
+DUMP = {
+    table: f"""SELECT {ROW[table]} FROM {table} WHERE tenant_no = ? AND ({", ".join(keys)}) > ({", ".join("?" * len(keys))})
+    AND NOT ({GONE[table]} AND seq <= ?) ORDER BY {", ".join(keys)} LIMIT ?"""  # noqa: S608 - constants only
+    for table, keys in KEYS.items()
+}
+LOAD = {
+    table: f"INSERT INTO {table} (tenant_no, {row}) VALUES (?{', ?' * len(row.split(','))})"  # noqa: S608 - constants only
+    for table, row in ROW.items()
+}
+TENANT_ROW = (
+    "SELECT name, seq, user_count, group_count, checkpoint_seq, pruned_seq FROM inbox_tenant WHERE tenant_no = ?"
+)
+CHECKPOINT_ADD = "INSERT INTO inbox_checkpoint (tenant_no, seq, part, at, data) VALUES (?, ?, ?, ?, ?)"
+CHECKPOINT_PART = "SELECT data FROM inbox_checkpoint WHERE tenant_no = ? AND seq = ? AND part = ?"
+CHECKPOINT_SET = "UPDATE inbox_tenant SET checkpoint_seq = ? WHERE tenant_no = ? AND checkpoint_seq < ?"
+CHECKPOINT_DROP = "DELETE FROM inbox_checkpoint WHERE tenant_no = ? AND seq <> ?"
+PRUNED_SET = "UPDATE inbox_tenant SET pruned_seq = ? WHERE tenant_no = ? AND pruned_seq < ?"
+EVENT_SINCE = "SELECT min(seq) FROM inbox_event WHERE tenant_no = ? AND at >= ?"
+EVENTS_DROP = "DELETE FROM inbox_event WHERE tenant_no = ? AND seq <= ?"
+TOMBS_DROP = _both("DELETE FROM TABLE WHERE tenant_no = ? AND deleted_at IS NOT NULL AND seq <= ?")
