@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from connectors.inbox.asking import Moved, Operation, Store
 from connectors.inbox.clock import stamp
 from connectors.inbox.dialects import stated_parameters
-from connectors.inbox.directory import SECRET, Directory, InboxTenant, meta
+from connectors.inbox.directory import SECRET, STORE_ID, Directory, InboxTenant, meta
 from connectors.inbox.endpoints import Endpoint, Turned
 from connectors.inbox.exchange import (
     Answer,
@@ -60,6 +60,7 @@ class Service:
         await self.store.open()
         await self.directory.enter(self.store)
         self.cursor_key = bytes.fromhex(await self.store.run(meta(SECRET, secrets.token_hex(32))))
+        await self.store.run(meta(STORE_ID, secrets.token_hex(8)))
         self.store.on_commit = self._moved
         self.ready = True
 

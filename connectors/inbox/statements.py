@@ -172,12 +172,8 @@ def groups_among(count: int) -> str:
     return f"SELECT id FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL AND id IN ({among(count)})"  # noqa: S608 - placeholders only
 
 
-# --- what the reader asks: everything that moved after a number, tombstones too, in the order of an immutable key
-READ = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND seq > ? AND id > ? ORDER BY id LIMIT ?")
-READ_MEMBERS = """SELECT group_id, member_id, kind, removed FROM inbox_member
-    WHERE tenant_no = ? AND seq > ? AND (group_id > ? OR (group_id = ? AND member_id > ?))
-    ORDER BY group_id, member_id LIMIT ?"""
-WATERMARK = "SELECT seq, sealed_at, pruned_seq, user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"
+# --- where a tenant stands
+WATERMARK = "SELECT tenant_no, seq, sealed_at, pruned_seq, user_count, group_count FROM inbox_tenant WHERE name = ?"
 DUPLICATES = """SELECT external_id, count(*) FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL
     AND external_id IS NOT NULL GROUP BY external_id HAVING count(*) > 1 ORDER BY external_id LIMIT ?"""
 
@@ -210,3 +206,8 @@ PRUNED_SET = "UPDATE inbox_tenant SET pruned_seq = ? WHERE tenant_no = ? AND pru
 EVENT_SINCE = "SELECT min(seq) FROM inbox_event WHERE tenant_no = ? AND at >= ?"
 EVENTS_DROP = "DELETE FROM inbox_event WHERE tenant_no = ? AND seq <= ?"
 TOMBS_DROP = _both("DELETE FROM TABLE WHERE tenant_no = ? AND deleted_at IS NOT NULL AND seq <= ?")
+
+# --- what the pipeline reads: everything that moved after a number, tombstones too, in the order of an immutable key
+SINCE = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND seq > ? ORDER BY id")
+SINCE_MEMBERS = """SELECT group_id, member_id, kind, removed FROM inbox_member WHERE tenant_no = ? AND seq > ?
+    ORDER BY group_id, member_id"""

@@ -1,0 +1,231 @@
+"""Reads a tenant that pushes SCIM to us, from the inbox's own store. The service that it pushes to is in `connectors/inbox`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from connectors.inbox.reading import Snapshot, store_path
+from connectors.inbox.records import Record
+from connectors.inbox.rules import Marks
+from connectors.inbox.schema import ENTERPRISE, SHAPES
+from connectors.inbox.sqlite import connect, drive_now
+from connectors.inbox.tokens import all_tokens, expiring
+from connectors.scim_records import USER_TYPES, Odd, to_account, to_group
+from connectors.source import Finding, Object, Page, Rejected, Row, SourceContext, source
+from core.errors import RefusedError, TerminalError
+from core.settings import Strict
+
+FILLING = "the inbox is filling: its first load may not be over, so nobody is absent until `onefold inbox seal {}`"
+
+
+class InboxSettings(Strict):
+    """What is special to a tenant that pushes."""
+
+    store: str | None = Field(
+        default=None, description="file of the inbox store, relative to the config; default: in the state folder"
+    )
+    shared: bool = Field(default=False, description="several providers use this one credential; tell them apart below")
+    tenants: dict[str, Marks] = Field(
+        default_factory=dict,
+        description="with shared: names of other tenants of kind inbox, and how their requests are recognised",
+    )
+    external_id: Literal["ignore", "immutable_id", "employee_number"] = Field(
+        default="ignore", description="what externalId is here; unless ignored it joins accounts across tenants"
+    )
+    user_types: dict[str, Literal["member", "guest", "external"]] = Field(
+        default_factory=dict, description="meaning of userType, beside the usual words"
+    )
+
+    @model_validator(mode="after")
+    def _shared_with_somebody(self) -> Self:
+        if self.shared and not self.tenants:
+            raise ValueError(
+                "shared needs tenants; name the tenants of kind inbox behind this credential, and their marks"
+            )
+        if self.tenants and not self.shared:
+            raise ValueError("tenants are only for a shared credential; write shared: true")
+        return self
+
+
+@source
+class Inbox:
+    """What was pushed, at one consistent moment. Deleted records and removed edges are read as explicit evidence."""
+
+    Settings: ClassVar[type[BaseModel]] = InboxSettings
+    needs: ClassVar[tuple[str, ...]] = (
+        "a token by `onefold token new TENANT` in the provider's provisioning settings",
+    )
+
+    def __init__(self, settings: InboxSettings, context: SourceContext) -> None:
+        self.settings = settings
+        self._tenant = context.tenant
+        self._now = context.now
+        state = getattr(context, "state", None) or context.base / ".onefold"
+        self._path = store_path(settings.store, base=context.base, state=state)
+        self._kinds = {**USER_TYPES, **{word.lower(): kind for word, kind in settings.user_types.items()}}
+        self._snapshot: Snapshot | None = None
+        self._doubt: str | None = None
+
+    def accounts(self) -> Iterator[Page]:
+        """Every user. The three listings are of one moment."""
+        snapshot = self._open()
+        doubts = [FILLING.format(self._tenant)] if snapshot.standing.sealed_at is None else []
+        doubts += [self._doubt] if self._doubt else []
+        yield Page("accounts", [], 0, warnings=doubts)
+        yield from self._resources("accounts", 0, snapshot.standing.users)
+
+    def groups(self) -> Iterator[Page]:
+        """Every group."""
+        yield from self._resources("groups", 0, self._open().standing.groups)
+
+    def memberships(self) -> Iterator[Page]:
+        """Every edge, removed ones too; the last page says where the next read starts."""
+        yield from self._members(0)
+
+    def delta(self, cursor: str) -> Iterator[Page]:
+        """What moved since. RefusedError for another store's number, one that is ahead of ours, or one whose tombstones are forgotten."""
+        snapshot = self._open()
+        store_id, _, number = cursor.rpartition(":")
+        standing = snapshot.standing
+        after = int(number) if number.isdecimal() else -1
+        if store_id != snapshot.store_id or after > standing.seq or after < 0:
+            self._doubt = (
+                "the inbox store is not the one that was read before, or an older copy of it: nobody is absent by it"
+            )
+            raise self._refused("the cursor is not one of this store", "Nothing to do: everything is read")
+        if after < standing.pruned_seq:
+            raise self._refused("tombstones since the last read are forgotten", "Nothing to do: everything is read")
+        yield from self._resources("accounts", after, None)
+        yield from self._resources("groups", after, None)
+        yield from self._members(after)
+
+    def close(self) -> None:
+        """Lets go of the store."""
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+
+    def check(self) -> Iterator[Finding]:
+        """Whether it was pushed to, whether it is filling, external ids that repeat, tokens that end."""
+        with self._readable():
+            snapshot = self._open()
+            standing = snapshot.standing
+            yield Finding("ok", "store", f"{standing.users} users, {standing.groups} groups, event {standing.seq}")
+            if standing.sealed_at is None:
+                yield Finding(
+                    "warning", "store", "is filling", f"Run `onefold inbox seal {self._tenant}` after the first load"
+                )
+            if repeated := snapshot.duplicates():
+                many, sample = len(repeated), repeated[0][0]
+                text = (
+                    f"{many}{'+' if many == 20 else ''} externalId values are borne by several users, such as {sample}"
+                )
+                yield Finding("warning", "externalId", text, "Map externalId to an immutable id of the provider")
+            yield from self._tokens()
+
+    def _tokens(self) -> Iterator[Finding]:
+        con = connect(self._path, read_only=True)
+        try:
+            now = self._now.replace(tzinfo=UTC)
+            tokens = drive_now(con, all_tokens(self._tenant))
+        finally:
+            con.close()
+        for each in expiring(tokens, now):
+            level: Literal["warning", "error"] = "error" if each.last and each.stage == 1 else "warning"
+            remedy = f"Run `onefold token rotate {self._tenant}`" if each.last else ""
+            yield Finding(
+                level, "token", f"{each.token_id} ends on {each.expires_at[:10]}, in {each.days} days", remedy
+            )
+
+    def _resources(self, name: Object, after: int, claimed: int | None) -> Iterator[Page]:
+        live = 0
+        with self._readable():
+            for records in self._open().resources("User" if name == "accounts" else "Group", after):
+                live += sum(each.deleted_at is None for each in records)
+                made = [self._row(name, each) for each in records]
+                rejected = [each for each in made if isinstance(each, Rejected)]
+                rows = [each for each in made if not isinstance(each, Rejected)]
+                yield Page(name, rows, len(records), rejected=rejected)
+        if claimed is not None and live != claimed:
+            remedy = f"`onefold inbox rebuild {self._tenant}` says what is wrong"
+            yield Page(name, [], 0, gaps=[f"the store counts {claimed} {name} and holds {live}: {remedy}"])
+
+    def _row(self, name: Object, stored: Record) -> Row | Rejected:
+        content = stored.content()
+        if not stored.id:
+            return Rejected(name, None, "id", "is empty", content)
+        if stored.deleted_at is not None:
+            return {"native_id": stored.id, "tombstone": True}
+        try:
+            if name == "groups":
+                return to_group({"id": stored.id, **content})
+            return self._account(stored, content)
+        except Odd as odd:
+            return Rejected(name, stored.id, odd.name, odd.problem, content)
+
+    def _account(self, stored: Record, content: dict[str, Any]) -> Row:
+        cleared = stored.cleared_names()
+        user = spoken(content, cleared)
+        meta = {"created": stored.created_at, "lastModified": stored.changed_at}
+        whole = {"id": stored.id, **user, "meta": meta}
+        row = to_account(whole, user_types=self._kinds, external_id=self.settings.external_id)
+        for column, part in (("given_name", "givenName"), ("family_name", "familyName")):
+            if part not in user.get("name", {}):
+                row.pop(column, None)  # `name` was spoken of, this part of it never
+        return row
+
+    def _members(self, after: int) -> Iterator[Page]:
+        snapshot = self._open()
+        with self._readable():
+            for edges in snapshot.members(after):
+                rows: list[Row] = [
+                    {"group_id": group, "member_id": member, "member_kind": kind, "removed": bool(removed)}
+                    for group, member, kind, removed in edges
+                    if after or not removed
+                ]
+                yield Page("memberships", rows, len(rows))
+        yield Page("memberships", [], 0, cursor_after=f"{snapshot.store_id}:{snapshot.standing.seq}")
+
+    def _open(self) -> Snapshot:
+        if self._snapshot is None:
+            if not self._path.exists():
+                raise self._refused("nothing was pushed yet: there is no inbox store", "Start `onefold serve`")
+            with self._readable():
+                try:
+                    self._snapshot = Snapshot(self._path, self._tenant)
+                except KeyError as error:
+                    raise self._refused("nothing was pushed to this tenant yet", "Start `onefold serve`") from error
+        return self._snapshot
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise TerminalError(
+                f"the inbox store cannot be read: {error}", tenant=self._tenant, remedy="Restore it from a backup"
+            ) from error
+
+    def _refused(self, problem: str, remedy: str) -> RefusedError:
+        return RefusedError(problem, tenant=self._tenant, remedy=remedy)
+
+
+def spoken(content: dict[str, Any], cleared: set[str]) -> dict[str, Any]:
+    """The user with an explicit null for everything that was cleared, so that *null* and *absent* stay apart."""
+    made = dict(content)
+    extension = dict(content.get(ENTERPRISE, {}))
+    for key in cleared:
+        name, _, part = key.partition(".")
+        if name.lower() in SHAPES["User"].extension:
+            extension.setdefault(name, None)
+        elif part:
+            made[name] = {part: None, **made.get(name, {})}
+        else:
+            made.setdefault(name, None)
+    return {**made, ENTERPRISE: extension} if extension else made
