@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import BaseModel, Field
@@ -29,8 +29,8 @@ POLL_SECONDS = 0.5
 class ConfluenceSettings(DataCenterSettings):
     """What is special to Confluence Data Center."""
 
-    users_from: str = Field(
-        default="own", description="own; `jira` or `crowd`: users come from there and are not written here"
+    users_from: Literal["own"] = Field(
+        default="own", description="where its users live; `jira` and `crowd` are not built yet"
     )
     default_groups: tuple[str, ...] = Field(
         default=("confluence-users",), description="groups into which Confluence itself puts users it creates"
