@@ -6,7 +6,6 @@ Works on the SQLite file beside a running service: reads in one snapshot, writes
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from connectors.inbox.asking import Row, Turn, Writing
 from connectors.inbox.clock import stamp
 from connectors.inbox.contest import Author
 from connectors.inbox.resources import Write, contested_again, create, delete, patch, replace
-from connectors.inbox.sqlite import LOCK_SECONDS, connect, drive_now
+from connectors.inbox.sqlite import connect, drive_now, transaction
 from connectors.inbox.wire import Limits, dumps_text, loads, read_object
-from core.errors import RefusedError, TransientError
+from core.errors import RefusedError
 
 PAGE = 1000
 EVERY = 20_000  # events after which a new checkpoint is worth its writing
@@ -63,25 +62,6 @@ def _snapshot(path: Path) -> Iterator[sqlite3.Connection]:
         yield con
 
 
-@contextmanager
-def _writing(con: sqlite3.Connection) -> Iterator[None]:
-    until = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            con.execute("BEGIN IMMEDIATE")
-            break
-        except sqlite3.OperationalError as fault:
-            if "locked" not in str(fault) or time.monotonic() > until:
-                raise TransientError("the inbox store is locked by another process", retry_after=30) from fault
-            time.sleep(0.005)
-    try:
-        yield
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
-    con.execute("COMMIT")
-
-
 def _rows(con: sqlite3.Connection, tenant_no: int, table: str, pruned: int) -> Iterator[Row]:
     """All rows of a tenant, keys first, without tombstones that were pruned."""
     keys = len(sql.KEYS[table])
@@ -113,15 +93,15 @@ def checkpoint(path: Path, tenant_no: int) -> int:
         if seq <= before:
             return int(before)
         at = stamp()
-        with _writing(con):
+        with transaction(con):
             con.execute("DELETE FROM inbox_checkpoint WHERE tenant_no = ? AND seq = ?", (tenant_no, seq))
             head = dumps_text({"users": users, "groups": groups})
             con.execute(sql.CHECKPOINT_ADD, (tenant_no, seq, 0, at, head))
         for part, (table, rows) in enumerate(_parts(reading, tenant_no, pruned), start=1):
-            with _writing(con):
+            with transaction(con):
                 data = dumps_text({"table": table, "rows": rows})
                 con.execute(sql.CHECKPOINT_ADD, (tenant_no, seq, part, at, data))
-        with _writing(con):
+        with transaction(con):
             con.execute(sql.CHECKPOINT_SET, (seq, tenant_no, seq))
             con.execute(sql.CHECKPOINT_DROP, (tenant_no, seq))
     return int(seq)
@@ -129,7 +109,7 @@ def checkpoint(path: Path, tenant_no: int) -> int:
 
 def prune(path: Path, tenant_no: int, before: datetime) -> int:
     """Forgets events and tombstones older than a time, never past the checkpoint; returns the number up to which all is forgotten."""
-    with closing(connect(path)) as con, _writing(con):
+    with closing(connect(path)) as con, transaction(con):
         _, seq, _, _, checkpoint_seq, pruned = con.execute(sql.TENANT_ROW, (tenant_no,)).fetchone()
         (since,) = con.execute(sql.EVENT_SINCE, (tenant_no, stamp(before))).fetchone()
         bound = min(seq if since is None else since - 1, checkpoint_seq)

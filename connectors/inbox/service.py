@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from connectors.inbox.asking import Moved, Operation, Store
 from connectors.inbox.clock import stamp
@@ -42,7 +42,8 @@ OnMoved = Callable[[str, int, bool], None]
 class Service:
     """One inbox over one store. `public_url` is what clients see in front of `/scim/v2`; taken from the request when None.
 
-    `on_moved` is called on the event loop after the commit, so it must return at once.
+    `on_moved` is called on the event loop after the commit, so it must return at once. `used` holds when each
+    token was used last, until the upkeep stores it.
     """
 
     store: Store
@@ -54,6 +55,7 @@ class Service:
     access: Callable[[str], None] | None = None
     cursor_key: bytes = b""
     ready: bool = False
+    used: dict[str, str] = field(default_factory=dict)
 
     async def open(self) -> None:
         """Opens the store and enters the tenants."""
@@ -143,12 +145,13 @@ class Service:
     async def _authenticated(self, request: Request, where: Route) -> Bearer:
         """The bearer of the token. ScimError 401 for every other case alike, also for a segment that is not its own."""
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        bearer = None
+        bearer, now = None, stamp()
         if scheme.lower() == "bearer" and text:
-            bearer = await self.store.read(verify(text.strip(), address=request.address, now=stamp()))
+            bearer = await self.store.read(verify(text.strip(), address=request.address, now=now))
         tenant = self.directory.tenants.get(bearer.tenant) if bearer is not None else None
         if bearer is None or tenant is None or not _may_use(tenant, where.segment):
             raise self.throttle.failed(request.address)
+        self.used[bearer.token_id] = now
         return bearer
 
     async def _health(self, request: Request, noted: Noted) -> Answer:

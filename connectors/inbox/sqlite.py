@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from connectors.inbox.asking import Moved, Operation, Turn, Writing
+from connectors.inbox.asking import Listener, Moved, Operation, Turn, Writing
 from connectors.inbox.clock import stamp
 from connectors.inbox.statements import TABLES, TURN_CLOSE, TURN_OPEN
 from connectors.inbox.wire import ScimError
@@ -30,7 +32,8 @@ PAUSE_SECONDS = 0.005
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in WAL mode that flushes every commit to the disk (`synchronous=FULL`); the file is 0600 in a folder 0700."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in reversed([each for each in path.parents if not each.exists()]):
+        folder.mkdir(mode=0o700, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0)
@@ -63,7 +66,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.on_commit = _nobody
+        self.on_commit: Listener = _nobody
         self._jobs: list[_Job] = []
         self._pump: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="inbox-commit")
@@ -150,6 +153,8 @@ class SqliteStore:
                 connection.execute("ROLLBACK")
             if isinstance(fault, _Wrote) and len(batch) == 1 and isinstance(fault.__cause__, ScimError):
                 raise fault.__cause__ from None
+            if isinstance(fault, sqlite3.OperationalError):
+                raise TransientError(f"the inbox store cannot be written: {fault}", retry_after=30) from fault
             raise
         for job, answer, refused in answers:
             _settle(job, answer, refused)
@@ -210,6 +215,26 @@ async def _drive(connection: sqlite3.Connection, operation: Operation[T], change
         if changes is not None and connection.total_changes != changes:
             raise _Wrote from refusal
         raise
+
+
+@contextmanager
+def transaction(con: sqlite3.Connection) -> Iterator[None]:
+    """A writing transaction of a process beside the service. TransientError when the store stays locked for half a minute."""
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            con.execute("BEGIN IMMEDIATE")
+            break
+        except sqlite3.OperationalError as fault:
+            if "locked" not in str(fault) or time.monotonic() > until:
+                raise TransientError("the inbox store is locked by another process", retry_after=30) from fault
+            time.sleep(PAUSE_SECONDS)
+    try:
+        yield
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    con.execute("COMMIT")
 
 
 def drive_now(connection: sqlite3.Connection, operation: Operation[T]) -> T:

@@ -1,0 +1,65 @@
+"""The store as an administrator's command opens it, beside a service that may be running."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from connectors.inbox.asking import Operation
+from connectors.inbox.directory import Status, statuses
+from connectors.inbox.directory import seal as sealing
+from connectors.inbox.sqlite import connect, drive_now, transaction
+from connectors.inbox.statements import TABLES
+from core.errors import RefusedError
+
+T = TypeVar("T")
+
+
+class Desk:
+    """One connection. Methods drive the same operations as the service does."""
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        self._con = con
+
+    def ask(self, operation: Operation[T]) -> T:
+        """An operation that only asks."""
+        return drive_now(self._con, operation)
+
+    def do(self, operation: Operation[T]) -> T:
+        """A writing operation in a transaction of its own."""
+        with transaction(self._con):
+            return drive_now(self._con, operation)
+
+    def status(self, tenant: str) -> Status:
+        """Where a tenant stands. RefusedError when the service has never known it."""
+        found = next((each for each in self.ask(statuses()) if each.name == tenant), None)
+        if found is None:
+            raise RefusedError("nothing was pushed to this tenant yet", tenant=tenant, remedy="Start `onefold serve`")
+        return found
+
+    def seal(self, tenant: str, *, users: int | None = None, groups: int | None = None) -> tuple[Status, bool]:
+        """Ends the first load; tells the status before and whether it was filling. RefusedError when the counts are not as expected."""
+        before = self.status(tenant)
+        for word, expected, there in (("users", users, before.users), ("groups", groups, before.groups)):
+            if expected is not None and expected != there:
+                raise RefusedError(
+                    f"the inbox holds {there} {word}, not {expected}",
+                    tenant=tenant,
+                    remedy="Wait for the provider's cycle to end, or look for what it could not provision",
+                )
+        if before.sealed_at is None:
+            self.do(sealing(before.tenant_no))
+        return before, before.sealed_at is None
+
+
+@contextmanager
+def desk(path: Path) -> Iterator[Desk]:
+    """Opens the store, making it when it is missing."""
+    with closing(connect(path)) as con:
+        con.execute("PRAGMA busy_timeout = 5000")
+        for statement in TABLES:
+            con.execute(statement)
+        yield Desk(con)
