@@ -1,0 +1,108 @@
+"""A partner pushes SCIM; Jira ends right: users appear, a leaver is deactivated on the partner's explicit word, silence removes nobody."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sandbox.serve import Sandbox
+from tests.company import CONFIG, ROOT, Company, people, seed
+
+INBOX = """\
+  partner:
+    kind: inbox
+    mode: live
+    may: [create, update, deactivate, groups, attributes]
+    verified_domains: [partner.example]
+targets:"""
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Iterator[Company]:
+    """Corp in files, a partner that pushes; nothing adopted yet."""
+    with Sandbox({"jira": seed(), "confluence": seed()}, rate=None) as box:
+        one = Company(tmp_path / "acme", box, people(3))
+        one.write(CONFIG.replace("targets:", INBOX, 1).replace("[corp, hr]", "[corp, partner, hr]"))
+        yield one
+
+
+@pytest.fixture
+def push(company: Company) -> Iterator[httpx.Client]:
+    """The provider's client against `onefold serve`."""
+    token = company.run("token", "new", "partner")[1]["token"]
+    served = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "flows",
+            "serve",
+            "--port",
+            "0",
+            "--quiet",
+            "--json",
+            "--config",
+            str(company.folder / "onefold.yaml"),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert served.stdout is not None
+    url = json.loads(served.stdout.readline())["url"]
+    with httpx.Client(
+        base_url=url if url.rstrip("/").endswith("/scim/v2") else f"{url}/scim/v2",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    ) as client:
+        yield client
+    served.terminate()
+    served.wait(30)
+    served.stdout.close()
+
+
+def pushed(client: httpx.Client, name: str) -> str:
+    """Creates a user as a provider does; returns its id."""
+    answer = client.post(
+        "Users",
+        json={
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": f"{name}@partner.example",
+            "displayName": name.title(),
+            "active": True,
+            "emails": [{"value": f"{name}@partner.example", "primary": True, "type": "work"}],
+        },
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def test_pushed_people_reach_jira_and_leave_it(company: Company, push: httpx.Client):
+    """Create, adopt, deactivate by PATCH, delete; filling until sealed, and then nobody else is touched."""
+    ids = {name: pushed(push, name) for name in ("pia", "paul", "petra")}
+    _, plan, _ = company.run("plan")
+    company.run("approve", plan["digest"])
+    company.run("apply", plan["digest"])
+    users = company.holds()["jira"]["users"]
+    assert {"pia", "paul", "petra", "user000"} <= set(users)
+    assert company.run("inbox", "seal", "partner")[0] == 0
+    operation = {"op": "Replace", "path": "active", "value": "False"}
+    body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
+    assert push.patch(f"Users/{ids['paul']}", json=body).status_code in {200, 204}
+    assert push.delete(f"Users/{ids['petra']}").status_code == 204
+    code, document, err = company.run("sync", "--apply")
+    users = company.holds()["jira"]["users"]
+    assert (users["paul"]["active"], users["petra"]["active"], users["pia"]["active"]) == (False, False, True), (
+        document,
+        err,
+    )
+    assert {each["evidence"] for each in document["changes"]} == {"explicit"}
+    assert code == 0, document["extracts"]
+    company.box.reset_audit()
+    company.run("sync", "--apply")
+    assert not company.box.audit("jira")["writes"]
