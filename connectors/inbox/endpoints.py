@@ -65,6 +65,8 @@ class Endpoint:
         name = asked.where.name
         if name in DISCOVERY:
             return self._discovery(asked)
+        if name == ".search" and asked.method == "POST" and asked.where.rest is None:
+            return await self._across(_as_query(asked), bearer, noted)
         if name not in RESOURCES:
             raise ScimError(501 if name in {"Bulk", "Me"} else 404, f"/{name} is not offered")
         kind = RESOURCES[name]
@@ -78,6 +80,24 @@ class Endpoint:
         place = await self._where(kind, asked.where.rest, place)
         noted.tenant = place.tenant
         return await self._single(asked, kind, place, author)
+
+    async def _across(self, asked: Turned, bearer: Bearer, noted: Noted) -> Answer:
+        """`POST /.search` (RFC 7644 section 3.4.3): users, then groups, as one list by index."""
+        if "cursor" in asked.parameters:
+            raise invalid("page by cursor through one kind of resource", "invalidCursor")
+        place = self._place(asked, "User", bearer)
+        noted.tenant = place.tenant
+        tenant_no, cursors = self.directory.numbers[place.tenant], Cursors(self.cursor_key, place.tenant)
+        users = query("User", asked.parameters, _chosen(asked), self.limits, cursors)
+        first = await self.store.read(listed(tenant_no, users, asked.base, self.limits, cursors))
+        groups = query("Group", asked.parameters, _chosen(asked), self.limits, cursors)
+        left = users.count - len(first["Resources"])
+        groups = replace(groups, start=max(1, users.start - first["totalResults"]), count=left)
+        second = await self.store.read(listed(tenant_no, groups, asked.base, self.limits, cursors))
+        found = first["Resources"] + second["Resources"]
+        total = first["totalResults"] + second["totalResults"]
+        whole = {"schemas": [LIST], "totalResults": total, "itemsPerPage": len(found), "startIndex": users.start}
+        return Answer(200, dumps({**whole, "Resources": found}))
 
     def _discovery(self, asked: Turned) -> Answer:
         if asked.method != "GET":

@@ -13,6 +13,7 @@ PREFIXES = ("/scim/v2", "/plugins/servlet/usersync/scim")
 RESOURCES: dict[str, Kind] = {"Users": "User", "Groups": "Group"}
 DISCOVERY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 OTHERS = ("Bulk", "Me", ".search")
+SPEAKING = frozenset({*RESOURCES, ".search"})  # endpoints whose bodies mean something
 SEGMENT = re.compile(NAME_PATTERN)
 HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 

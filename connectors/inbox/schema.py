@@ -35,6 +35,7 @@ class Attribute:
     uniqueness: Literal["none", "server"] = "none"
     parts: tuple[Attribute, ...] = ()
     references: tuple[str, ...] = ()
+    canonical: tuple[str, ...] = ()
     by_name: dict[str, Attribute] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,8 @@ class Attribute:
         if self.type in {"string", "reference", "binary", "dateTime"}:
             shown["caseExact"] = self.case_exact
             shown["uniqueness"] = self.uniqueness
+        if self.canonical:
+            shown["canonicalValues"] = list(self.canonical)
         if self.references:
             shown["referenceTypes"] = list(self.references)
         if self.parts:
@@ -148,8 +151,7 @@ GROUP_ATTRIBUTES = (
         multi=True,
         parts=(
             Attribute("value", mutability="immutable", case_exact=True),
-            Attribute("$ref", "reference", mutability="immutable", case_exact=True, references=("User", "Group")),
-            Attribute("type", mutability="immutable"),
+            Attribute("type", mutability="immutable", canonical=("User", "Group")),
         ),
     ),
 )

@@ -25,7 +25,7 @@ from connectors.inbox.exchange import (
     refusal,
     send_answer,
 )
-from connectors.inbox.routes import Route, base_url, route
+from connectors.inbox.routes import SPEAKING, Route, base_url, route
 from connectors.inbox.throttle import Throttle
 from connectors.inbox.tokens import Bearer, verify
 from connectors.inbox.wire import Limits, ScimError, dumps, read_object
@@ -129,7 +129,7 @@ class Service:
         body, raw = None, b""
         if request.method in WITH_BODY:
             raw = await read_body(scope, receive, self.limits)
-            body = read_object(raw, self.limits)
+            body = read_object(raw, self.limits) if where.name in SPEAKING else None
         turned = Turned(
             request.method,
             where,

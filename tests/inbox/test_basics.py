@@ -210,6 +210,20 @@ def test_search_by_post(corp):
     assert answer.json()["Resources"] == [{"schemas": [CORE_USER], "id": ada, "userName": "ada"}]
 
 
+def test_search_across_kinds(corp):
+    """POST /.search pages by index through users, then groups; every resource comes once."""
+    made = [corp.user(f"u{place}") for place in range(3)] + [corp.group(f"g{place}") for place in range(3)]
+    seen = []
+    for start in (1, 3, 5, 7):
+        answer = corp("POST", "/.search", {"startIndex": start, "count": 2}).json()
+        assert answer["totalResults"] == 6
+        seen += [each["id"] for each in answer["Resources"]]
+    assert seen == made
+    found = corp("POST", "/.search", {"filter": 'displayName eq "g1"'}).json()["Resources"]
+    assert [each["id"] for each in found] == [made[4]]
+    assert corp("POST", "/.search", {"cursor": ""}).status_code == 400
+
+
 def test_discovery(corp):
     """The three documents answer as lists and one by one, without nulls, with RFC 9865's pagination; filters on them are 403."""
     config = corp.get("/ServiceProviderConfig")
