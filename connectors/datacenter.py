@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ class DataCenterSettings(Strict):
     rate: float | None = None
 
 
-class DataCenter:
+class DataCenter(ABC):
     """The connection to one product. `base` is the path of its REST API below `url`."""
 
     # Requests a second that a node serves without being felt; where its limiter is on, its headers slow us to what it refills
@@ -86,9 +87,9 @@ class DataCenter:
             )
         return answer
 
+    @abstractmethod
     def user(self, *, remote_id: str | None = None, user_name: str | None = None) -> RemoteUser | None:
         """One user; each product has its own words for it."""
-        raise NotImplementedError(self.product)
 
     def thing(self, answer: Answer) -> dict[str, Any]:
         """The object in an answer. TransientError when it is none."""
