@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from connectors.inbox import statements as sql
 from connectors.inbox.asking import Operation, Row
 from connectors.inbox.cursors import Bookmark, Cursors
-from connectors.inbox.filters import Anchor, Node, Subject, anchor, edge_literals, matches, parse
+from connectors.inbox.filters import Anchor, Compare, Node, Subject, anchor, edge_literals, matches, parse
 from connectors.inbox.members import all_members
 from connectors.inbox.records import Record, Selection, document, record, selected
 from connectors.inbox.schema import LIST, Kind
@@ -113,11 +114,11 @@ def _filtered(tenant_no: int, asked: Query, node: Node, base: str) -> Operation[
         statement = sql.EDGE_SUBJECTS if literal else sql.EDGE_SUBJECTS_ANY
         rows = yield statement[asked.kind], (tenant_no, literal) if literal else (tenant_no,)
         edges[literal] = frozenset(row[0] for row in rows)
-    kept, sieve = _Kept(asked), _Sieve(asked.kind, node, edges, base)
-    found = anchor(asked.kind, node)
+    kept, found = _Kept(asked), anchor(asked.kind, node)
+    sieve = _Sieve(asked.kind, node, edges, base, indexed=found is not None and isinstance(node, Compare))
     if found is not None:
         rows = yield from _candidates(tenant_no, asked.kind, found)
-        sieve.sift(rows, kept)
+        sieve.sift(sorted(rows, key=itemgetter(1)), kept)
         return kept.page()
     born = 0
     while True:
@@ -155,22 +156,23 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Sieve:
-    """A filter with the edges that it compares."""
+    """A filter with the edges that it compares; `indexed` when it is one equality that the index has answered already."""
 
     kind: Kind
     node: Node
     edges: dict[str, frozenset[str]]
     base: str
+    indexed: bool = False
 
     def sift(self, rows: Sequence[Row], kept: _Kept) -> None:
         for row in rows:
             each = record(row)
-            if matches(self.node, Subject(self.kind, document(self.kind, each, self.base), self.edges)):
+            if self.indexed or matches(self.node, Subject(self.kind, document(self.kind, each, self.base), self.edges)):
                 kept.take(each)
 
 
 def _candidates(tenant_no: int, kind: Kind, found: Anchor) -> Operation[list[Row]]:
-    """Records that the index gives for an equality, in the order of their making."""
+    """Records that the index gives for an equality, in no order."""
     if found.column == "edge":
         return (yield sql.BY_EDGE[kind], (tenant_no, tenant_no, found.literal))
     if found.column == "address":
@@ -195,6 +197,6 @@ def shown(tenant_no: int, kind: Kind, stored: Record, base: str, chosen: Selecti
 
 
 def _groups(rows: Sequence[Row], base: str) -> Iterator[Doc]:
-    for group_id, doc in rows:
+    for group_id, doc, _ in sorted(rows, key=itemgetter(2)):
         name = as_doc(doc)["displayName"]
         yield {"value": group_id, "$ref": f"{base}/Groups/{group_id}", "display": name, "type": "direct"}

@@ -90,6 +90,7 @@ EVENT_ADD = """INSERT INTO inbox_event (tenant_no, seq, at, writer, provider, ve
 EVENTS = """SELECT seq, at, writer, provider, verb, kind, id, body FROM inbox_event
     WHERE tenant_no = ? AND seq > ? ORDER BY seq LIMIT ?"""
 
+# Found by an equality they come in no order: sorted in SQL, SQLite would walk the whole index of `born` instead.
 # --- resources: every SELECT gives the columns of `records.Record` in its order
 COLUMNS = "id, born, seq, doc, cleared, created_at, changed_at, deleted_at, writer, provider, contested, members"
 
@@ -101,17 +102,15 @@ def _both(template: str) -> dict[str, str]:
 
 BY_ID = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND id = ? AND deleted_at IS NULL")
 BY_NAME = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND name = ? AND deleted_at IS NULL")
-BY_EXTERNAL = _both(
-    "SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND external_id = ? AND deleted_at IS NULL ORDER BY born"
-)
+BY_EXTERNAL = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND external_id = ? AND deleted_at IS NULL")
 BY_EDGE = {
     "Group": f"""SELECT {COLUMNS} FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
-        (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0) ORDER BY born""",  # noqa: S608 - constants only
+        (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0)""",  # noqa: S608 - constants only
     "User": f"""SELECT {COLUMNS} FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
-        (SELECT member_id FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0) ORDER BY born""",  # noqa: S608 - constants only
+        (SELECT member_id FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0)""",  # noqa: S608 - constants only
 }
 BY_ADDRESS = f"""SELECT {COLUMNS} FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
-    (SELECT user_id FROM inbox_address WHERE tenant_no = ? AND address = ?) ORDER BY born"""  # noqa: S608 - constants only
+    (SELECT user_id FROM inbox_address WHERE tenant_no = ? AND address = ?)"""  # noqa: S608 - constants only
 AFTER = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND deleted_at IS NULL AND born > ? ORDER BY born LIMIT ?")
 SKIPPING = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND deleted_at IS NULL ORDER BY born LIMIT ? OFFSET ?")
 NAME_TAKEN = _both("SELECT id FROM TABLE WHERE tenant_no = ? AND name = ? AND deleted_at IS NULL")
@@ -140,8 +139,8 @@ MEMBER_DROP = """UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = 
     AND removed = 0"""
 MEMBERS_AFTER = """SELECT member_id, kind FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0
     AND member_id > ? ORDER BY member_id LIMIT ?"""
-GROUPS_OF = """SELECT g.id, g.doc FROM inbox_member m JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
-    WHERE m.tenant_no = ? AND m.member_id = ? AND m.removed = 0 AND g.deleted_at IS NULL ORDER BY g.born"""
+GROUPS_OF = """SELECT g.id, g.doc, g.born FROM inbox_member m JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
+    WHERE m.tenant_no = ? AND m.member_id = ? AND m.removed = 0 AND g.deleted_at IS NULL"""
 LEFT_GROUPS = """UPDATE inbox_group SET members = members - 1 WHERE tenant_no = ? AND id IN
     (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0)"""
 LEAVE_ALL = "UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = ? AND member_id = ? AND removed = 0"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connectors.inbox import statements as sql
 from connectors.inbox.checkpoint import checkpoint, due, prune, rebuild
 from connectors.inbox.rules import Marks
 from connectors.inbox.sqlite import connect
@@ -163,3 +164,18 @@ def test_one_member_of_many_does_not_rewrite_the_group(inbox, corp):
 def test_the_store_is_private(inbox):
     """The file of the store is for us alone."""
     assert inbox.path.stat().st_mode & 0o077 == 0
+
+
+def test_every_lookup_has_its_index(inbox):
+    """No statement that answers a lookup walks all rows of a tenant: each is found by its key alone, without sorting."""
+    found = [sql.BY_ADDRESS, sql.TOKEN_FIND, sql.GROUPS_OF, sql.MEMBERS_AFTER]
+    for each in (sql.BY_ID, sql.BY_NAME, sql.BY_EXTERNAL, sql.BY_EDGE, sql.NAME_TAKEN, sql.EDGE_SUBJECTS, sql.AFTER):
+        found += each.values()
+    with closing(connect(inbox.path, read_only=True)) as con:
+        for statement in found:
+            rows = con.execute(f"EXPLAIN QUERY PLAN {statement}", (1,) * statement.count("?")).fetchall()
+            plan = " / ".join(row[3] for row in rows)
+            assert "SCAN" not in plan, (statement, plan)
+            assert "TEMP B-TREE" not in plan, (statement, plan)
+            keys = [part for part in plan.split(" / ") if "USING" in part]
+            assert not any(part.endswith(("(tenant_no=?)", "born (tenant_no=?)")) for part in keys), (statement, plan)
