@@ -9,42 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from connectors.datacenter import DataCenter, DataCenterSettings
+from connectors.datacenter import DataCenter
 from connectors.source import Finding
-from connectors.target import (
-    Capabilities,
-    RemoteGroup,
-    RemotePage,
-    RemoteUser,
-    Seats,
-    TargetContext,
-    target,
-)
-from core.errors import RefusedError, TransientError
+from connectors.target import Capabilities, RemoteGroup, RemoteUser, Seats, TargetContext, target
+from connectors.targets._jira_reads import FIELDS, JiraReads, JiraSettings
+from core.errors import RefusedError
 from core.model import Outcome, Receipt, Verb
 from core.names import fold
 
 NO_CHANGE = "no.value.found.to.be.changed"  # 400 of a PUT that changes nothing (JRASERVER-36639)
-MEMBERS = 50  # the most a page of /group/member holds
-SEARCH_CAP = 100  # of /user/search in Jira 10 (JRASERVER-78520); 1000 before
-LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789._-@"
-DEEPEST = 4  # letters of a search prefix
-FIELDS = {"user_name": "name", "display_name": "displayName", "email": "emailAddress"}
-
-
-class JiraSettings(DataCenterSettings):
-    """What is special to Jira Data Center."""
-
-    applications: tuple[str, ...] = Field(
-        default=("jira-software",), description="applications whose default groups a new user joins; [] for none"
-    )
-    admin_groups: tuple[str, ...] = ("jira-administrators", "jira-system-administrators")
 
 
 @target
-class JiraDc(DataCenter):
+class JiraDc(JiraReads):
     """One Jira Data Center instance."""
 
     Settings: ClassVar[type[BaseModel]] = JiraSettings
@@ -56,11 +35,8 @@ class JiraDc(DataCenter):
     verbs: ClassVar[frozenset[str]] = frozenset(verb.value for verb in Verb)
 
     def __init__(self, settings: JiraSettings, context: TargetContext) -> None:
-        super().__init__(settings, context, base="/rest/api/2")
-        self.settings = settings
+        super().__init__(settings, context)
         self._able: Capabilities | None = None
-        self._admins: set[str] | None = None
-        self._roles: list[dict[str, Any]] | None = None
 
     # --- what it is
 
@@ -69,13 +45,19 @@ class JiraDc(DataCenter):
         if self._able is None:
             info = self.thing(self.ask("GET", "serverInfo"))
             me = self.thing(self.ask("GET", "myself"))
-            self._applicationroles()
-            listing = self.ask("GET", "user/list", params={"maxResults": 1}, ok=(200, 404, 405)).status == 200
+            if not isinstance(me.get("name"), str):
+                raise RefusedError(
+                    "we are nobody there", field="token", remedy="The token is wrong, expired or revoked", **self.place
+                )
+            self.prove()
+            # Past our own `ask`: what answers an unknown path with 404 may be a web page, and that is an answer here.
+            probe = DataCenter.ask(self, "GET", "user/list", params={"maxResults": 1}, ok=(200, 404, 405))
+            listing = probe.status == 200
             notes = () if listing else ("no /user/list (before 10.3's late patches): users are looked up by name",)
             self._able = Capabilities(
                 product="Jira Data Center",
                 version=str(info.get("version", "unknown")),
-                own_account=str(me.get("name", "")),
+                own_account=me["name"],
                 complete_listing=listing,
                 attributes=self.attributes,
                 notes=notes,
@@ -92,11 +74,25 @@ class JiraDc(DataCenter):
             yield Finding("ok" if seats.remaining != 0 else "warning", subject, f"{seats.application}: {left}")
         for note in able.notes:
             yield Finding("warning", subject, note, "Update to the newest 10.3 or to 11")
+        yield from self.blind(able.own_account)
+        if shadows := self._shadows():
+            yield Finding(
+                "warning",
+                subject,
+                f"{shadows} user names exist in more than one directory; writes reach only the first",
+                "See /rest/api/2/user/duplicated/list, and remove the copies",
+            )
+
+    def _shadows(self) -> int:
+        """User names in more than one directory; 0 where Jira cannot say."""
+        answer = self.ask("GET", "user/duplicated/count", ok=(200, 403, 404))
+        body = answer.json() if answer.status == 200 else 0
+        return body if isinstance(body, int) else 0
 
     def seats(self) -> Sequence[Seats]:
         """Seats of the applications that new users get."""
         found = []
-        for role in self._applicationroles(anew=True):
+        for role in self.applicationroles(anew=True):
             if role.get("key") in self.settings.applications:
                 unlimited = role.get("hasUnlimitedSeats") or role.get("numberOfSeats") in {None, -1}
                 total = None if unlimited else int(role["numberOfSeats"])
@@ -113,129 +109,6 @@ class JiraDc(DataCenter):
         """Jira takes almost every name."""
         return "it must have 1 to 255 characters" if not name.strip() or len(name) > 255 else None
 
-    # --- what it holds
-
-    def users(self) -> Iterator[RemotePage]:
-        """All users, inactive ones too, by cursor; where Jira has none, what searches by prefix find."""
-        if not self.capabilities().complete_listing:
-            yield from self._searched()
-            return
-        seen: set[str] = set()
-        cursor: str | None = None
-        while True:
-            params: dict[str, Any] = {"maxResults": max(self.page_size, 1000)}
-            if cursor is not None:
-                params["cursor"] = cursor
-            answer = self.ask("GET", "user/list", params=params)
-            body = self.thing(answer)
-            rows = self.listed(body.get("values"), answer.what)
-            users = [self._user(row) for row in rows]
-            self.fresh((user.remote_id for user in users), seen, answer.what)
-            yield RemotePage(users=users, received=len(rows))
-            last, following = body.get("isLast"), body.get("nextCursor")
-            if last is True:
-                return
-            if not following or following == cursor or not rows:
-                raise TransientError(
-                    f"{answer.what} ended without saying so after {len(seen)} users",
-                    remedy="Read it again; nothing is concluded from it",
-                    **self.place,
-                )
-            cursor = str(following)
-
-    def _searched(self) -> Iterator[RemotePage]:
-        seen: set[str] = set()
-        prefixes = list(LETTERS)
-        while prefixes:
-            prefix = prefixes.pop(0)
-            params = {
-                "username": prefix, "includeInactive": "true", "includeActive": "true", "startAt": 0, "maxResults": 1000,
-            }  # fmt: skip
-            answer = self.ask("GET", "user/search", params=params)
-            rows = self.listed(answer.json(), answer.what)
-            if len(rows) >= SEARCH_CAP and len(prefix) < DEEPEST:
-                prefixes += [prefix + letter for letter in LETTERS]
-            users = [user for user in map(self._user, rows) if user.remote_id not in seen]
-            seen |= {user.remote_id for user in users}
-            yield RemotePage(users=users, received=len(rows))
-
-    def user(self, *, remote_id: str | None = None, user_name: str | None = None) -> RemoteUser | None:
-        """One user by key or name."""
-        params = {"key": remote_id} if remote_id is not None else {"username": user_name}
-        answer = self.ask("GET", "user", params=params, ok=(200, 404))
-        if answer.status == 404:
-            return None
-        row = self.thing(answer)
-        return None if row.get("deleted") is True else self._user(row)
-
-    def groups(self) -> Iterator[RemotePage]:
-        """All groups. The picker shows a part and tells the total; the rest is asked for letter by letter."""
-        found: dict[str, RemoteGroup] = {}
-        total = self._picked("", found)
-        for letter in LETTERS:
-            if len(found) >= total:
-                break
-            self._picked(letter, found)
-        if len(found) < total:
-            raise RefusedError(
-                f"the group picker shows {len(found)} of {total} groups",
-                field="groups",
-                remedy="Raise Jira's property jira.ajax.autocomplete.limit above the number of groups",
-                **self.place,
-            )
-        yield RemotePage(groups=list(found.values()), received=len(found), total=total)
-
-    def _picked(self, query: str, found: dict[str, RemoteGroup]) -> int:
-        answer = self.ask("GET", "groups/picker", params={"query": query, "maxResults": 10_000})
-        body = self.thing(answer)
-        rows = self.listed(body.get("groups"), answer.what)
-        implicit = {
-            fold(str(name))
-            for role in self._applicationroles()
-            if role.get("key") in self.settings.applications
-            for name in role.get("defaultGroups", ())
-        }
-        admins = {fold(name) for name in self.settings.admin_groups}
-        for row in rows:
-            name = str(row["name"])
-            found[name] = RemoteGroup(name, name, grants_admin=fold(name) in admins, implicit=fold(name) in implicit)
-        total = body.get("total")
-        return total if isinstance(total, int) else len(rows)
-
-    def members(self, group: RemoteGroup) -> Iterator[RemotePage]:
-        """Keys of the members, those of subgroups among them: Jira cannot tell them apart."""
-        seen: set[str] = set()
-        while True:
-            params = {
-                "groupname": group.name,
-                "includeInactiveUsers": "true",
-                "startAt": len(seen),
-                "maxResults": MEMBERS,
-            }
-            answer = self.ask("GET", "group/member", params=params)
-            body = self.thing(answer)
-            rows = self.listed(body.get("values"), answer.what)
-            keys = [str(row["key"]) for row in rows]
-            self.fresh(keys, seen, f"{answer.what} of {group.name}")
-            total = body.get("total")
-            yield RemotePage(members=keys, received=len(rows), total=total)
-            whole = isinstance(total, int) and len(seen) >= total
-            if whole or body.get("isLast") is True or not rows:
-                if isinstance(total, int) and len(seen) != total:
-                    raise self.short(f"{answer.what} of {group.name}", len(seen), total)
-                return
-
-    def groups_of(self, user: RemoteUser) -> Sequence[str]:
-        """Names of the user's groups."""
-        answer = self.ask("GET", "user", params={"key": user.remote_id, "expand": "groups"}, ok=(200, 404))
-        if answer.status == 404:
-            return ()
-        shown = self.thing(answer).get("groups") or {}
-        names = [str(each["name"]) for each in self.listed(shown.get("items", []), answer.what)]
-        if isinstance(shown.get("size"), int) and shown["size"] > len(names):
-            raise self.short(f"{answer.what}, groups", len(names), shown["size"])
-        return names
-
     # --- what it is told
 
     def create_user(self, values: Mapping[str, str | None]) -> Receipt:
@@ -244,29 +117,31 @@ class JiraDc(DataCenter):
         body: dict[str, Any] = {
             FIELDS[key]: value for key, value in values.items() if key in FIELDS and value is not None
         }
-        if not self.capabilities().complete_listing and (there := self.user(user_name=name)) is not None:
-            return Receipt(Outcome.ALREADY, there.remote_id, "found when looking before creating")
+        looks = 0 if self.capabilities().complete_listing else 1
+        if looks and (there := self.user(user_name=name)) is not None:
+            return Receipt(Outcome.ALREADY, there.remote_id, "found when looking before creating", looks)
         body.setdefault("displayName", name)  # Jira demands one, and nobody said any
         body |= {"applicationKeys": list(self.settings.applications), "notification": False}
         answer = self.ask("POST", "user", json=body, ok=(201, 400), about=name)
         if answer.status == 201:
-            return Receipt(Outcome.APPLIED, str(self.thing(answer)["key"]))
+            return Receipt(Outcome.APPLIED, self.text(self.thing(answer), "key", answer.what), requests=looks + 1)
         there = self.user(user_name=name)
         if there is None:
             raise self.rejected(answer, name)
-        return Receipt(Outcome.ALREADY, there.remote_id, "a user of that name exists", 2)
+        return Receipt(Outcome.ALREADY, there.remote_id, "a user of that name exists", looks + 2)
 
     def update_user(self, user: RemoteUser, values: Mapping[str, str | None]) -> Receipt:
-        """Sets what is given."""
-        body = {FIELDS[key]: value for key, value in values.items() if key in FIELDS and key != "user_name"}
+        """Sets what is given. A null is sent as an empty text: Jira takes null for "leave it", and would say that it is done."""
+        body = {FIELDS[key]: value or "" for key, value in values.items() if key in FIELDS and key != "user_name"}
         return self._put(user, body)
 
     def deactivate_user(self, user: RemoteUser) -> Receipt:
         """Deactivates, then ends the sessions: a session outlives its user's deactivation."""
         receipt = self._put(user, {"active": False})
         name = self.name_of(user)
-        self.ask("DELETE", f"user/session/{quote(name, safe='')}", ok=(200, 204, 403, 404))
-        return Receipt(receipt.outcome, receipt.remote_id, receipt.detail, receipt.requests + 1)
+        answer = self.ask("DELETE", f"user/session/{quote(name, safe='')}", ok=(200, 204, 403, 404))
+        detail = "its sessions could not be ended (403)" if answer.status == 403 else receipt.detail
+        return Receipt(receipt.outcome, receipt.remote_id, detail, receipt.requests + 1)
 
     def reactivate_user(self, user: RemoteUser) -> Receipt:
         """The opposite."""
@@ -289,8 +164,7 @@ class JiraDc(DataCenter):
         answer = self.ask("POST", "group", json={"name": name}, ok=(201, 400), safe=True, about=name)
         if answer.status == 201:
             return Receipt(Outcome.APPLIED, name)
-        there = self.ask("GET", "group/member", params={"groupname": name, "maxResults": 1}, ok=(200, 404, 400))
-        if there.status != 200:
+        if not self.has_group(name):
             raise self.rejected(answer, name)
         return Receipt(Outcome.ALREADY, name, "exists", 2)
 
@@ -339,6 +213,8 @@ class JiraDc(DataCenter):
 
     def _put(self, user: RemoteUser, body: Mapping[str, Any]) -> Receipt:
         label = self._label(user)
+        if not body:
+            return Receipt(Outcome.ALREADY, user.remote_id, "nothing that Jira holds", 0)
         answer = self.ask("PUT", "user", params={"key": user.remote_id}, json=body, ok=(200, 400, 404), about=label)
         if answer.status == 200:
             return Receipt(Outcome.APPLIED, user.remote_id)
@@ -348,33 +224,3 @@ class JiraDc(DataCenter):
 
     def _label(self, user: RemoteUser) -> str:
         return user.values.get("user_name") or user.remote_id
-
-    def _user(self, row: dict[str, Any]) -> RemoteUser:
-        if not isinstance(row.get("key"), str) or not isinstance(row.get("name"), str):
-            raise TransientError("a user without key or name came", remedy="Read it again later", **self.place)
-        values = {ours: row[theirs] for ours, theirs in FIELDS.items() if theirs in row}
-        active = row.get("active")
-        return RemoteUser(row["key"], active if isinstance(active, bool) else None, values, self._protection(row))
-
-    def _protection(self, row: dict[str, Any]) -> str | None:
-        if fold(row["name"]) == fold(self.capabilities().own_account):
-            return "Onefold's own account"
-        return "administrator" if row["key"] in self._administrators() else None
-
-    def _administrators(self) -> set[str]:
-        if self._admins is None:
-            self._admins = set()
-            found: set[str] = set()
-            for name in self.settings.admin_groups:
-                there = self.ask("GET", "group/member", params={"groupname": name, "maxResults": 1}, ok=(200, 404, 400))
-                if there.status == 200:
-                    for page in self.members(RemoteGroup(name, name)):
-                        found.update(page.members)
-            self._admins = found
-        return self._admins
-
-    def _applicationroles(self, *, anew: bool = False) -> list[dict[str, Any]]:
-        if self._roles is None or anew:
-            answer = self.ask("GET", "applicationrole")
-            self._roles = self.listed(answer.json(), answer.what)
-        return self._roles
