@@ -190,7 +190,7 @@ def token_list(
 
     _, path = _opened(config, tenant)
     with desk(path) as open_desk:
-        tokens = open_desk.ask(all_tokens(tenant))
+        tokens, failures = open_desk.ask(all_tokens(tenant)), open_desk.failures()
     now = stamp(_now())
     warnings = expiring(tokens, _now())
     rows = [
@@ -209,6 +209,8 @@ def token_list(
     for each in warnings:
         hint = f"; run onefold token rotate {each.tenant}" if each.last else ""
         text += f"\nWARNING {each.token_id} of {each.tenant} ends in {each.days} days{hint}"
+    for day, address, many in failures:
+        text += f"\n{many} failed attempts from {address} on {day}"
     listed = [
         {
             "tenant": t.tenant,
@@ -224,7 +226,8 @@ def token_list(
         for t in tokens
     ]
     told = [{"token_id": e.token_id, "tenant": e.tenant, "days": e.days, "stage": e.stage} for e in warnings]
-    emit({"tokens": listed, "warnings": told}, text, as_json=as_json)
+    failed = [{"day": day, "address": address, "failures": many} for day, address, many in failures]
+    emit({"tokens": listed, "warnings": told, "failures": failed}, text, as_json=as_json)
     return Exit.DONE
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from connectors.inbox.asking import Operation
+from connectors.inbox.asking import Operation, Row, every
 from connectors.inbox.directory import Status, statuses
 from connectors.inbox.directory import seal as sealing
 from connectors.inbox.sqlite import connect, drive_now, transaction
-from connectors.inbox.statements import TABLES
+from connectors.inbox.statements import FAILURES, TABLES
 from core.errors import RefusedError
 
 T = TypeVar("T")
@@ -53,6 +54,19 @@ class Desk:
         if before.sealed_at is None:
             self.do(sealing(before.tenant_no))
         return before, before.sealed_at is None
+
+    def failures(self) -> list[Row]:
+        """Failed credentials by day and source address, the newest day and the most first; at most 20."""
+        return self.ask(every(FAILURES))[:20]
+
+    def copy(self, target: Path) -> None:
+        """A consistent copy of the whole store, also while a service writes. RefusedError when the target exists."""
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError as error:
+            raise RefusedError(f"{target} exists already", remedy="Name another place for the copy") from error
+        with closing(sqlite3.connect(target)) as made:
+            self._con.backup(made)
 
 
 @contextmanager

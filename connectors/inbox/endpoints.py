@@ -101,7 +101,7 @@ class Endpoint:
 
     def _discovery(self, asked: Turned) -> Answer:
         if asked.method != "GET":
-            raise _not_allowed("GET and no others")
+            raise _not_allowed("GET")
         name, rest, base = asked.where.name, asked.where.rest, asked.base
         if name == "ServiceProviderConfig":
             if rest is not None:
@@ -147,7 +147,7 @@ class Endpoint:
             found = await self.store.read(listed(view.tenant_no, wanted, asked.base, self.limits, cursors))
             return Answer(200, dumps(found))
         if asked.method != "POST":
-            raise _not_allowed("GET and POST")
+            raise _not_allowed("GET, POST")
         made = await self.store.write(view.tenant_no, create(self._write(asked, kind, str(uuid.uuid4()), author)))
         answer = await self._resource(201, view, made)
         answer.headers.append((b"location", f"{asked.base}/{kind}s/{made.id}".encode()))
@@ -162,7 +162,7 @@ class Endpoint:
                 return Answer(304, headers=[(b"etag", stored.version.encode())])
             return await self._resource(200, view, stored)
         if asked.method not in {"PUT", "PATCH", "DELETE"}:
-            raise _not_allowed("GET, PUT, PATCH and DELETE")
+            raise _not_allowed("GET, PUT, PATCH, DELETE")
         write, unchanged = self._write(asked, kind, resource_id, author), _unchanged(headers.get("if-match"))
         if asked.method == "DELETE":
             refused = await self.store.write(view.tenant_no, delete(write, unchanged))
@@ -241,4 +241,4 @@ def _unchanged(header: str | None) -> Precondition | None:
 
 
 def _not_allowed(offered: str) -> ScimError:
-    return ScimError(405, f"this method is not offered here; {offered} are")
+    return ScimError(405, f"this method is not offered here; offered: {offered}", allow=offered)

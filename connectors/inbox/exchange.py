@@ -133,6 +133,8 @@ def refusal(error: ScimError) -> Answer:
     headers = []
     if error.retry_after is not None:
         headers.append((b"retry-after", str(int(error.retry_after)).encode()))
+    if error.allow is not None:
+        headers.append((b"allow", error.allow.encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="scim"'))
     return Answer(error.status, error.body(), headers)

@@ -20,12 +20,19 @@ class ScimError(Exception):
     """A refusal of one request: HTTP status, scimType of RFC 7644 table 9 (or RFC 9865) and a sentence for the admin."""
 
     def __init__(
-        self, status: int, detail: str, scim_type: str | None = None, *, retry_after: int | None = None
+        self,
+        status: int,
+        detail: str,
+        scim_type: str | None = None,
+        *,
+        retry_after: int | None = None,
+        allow: str | None = None,
     ) -> None:
         self.status = status
         self.detail = detail
         self.scim_type = scim_type
         self.retry_after = retry_after
+        self.allow = allow
         super().__init__(detail)
 
     def body(self) -> bytes:

@@ -257,6 +257,7 @@ def test_what_is_not_offered(corp, method, path, status):
     answer = corp(method, path, {} if method in {"POST", "PUT"} else None)
     assert answer.status_code == status
     assert answer.json()["schemas"] == [ERROR]
+    assert (status == 405) == ("allow" in answer.headers)
 
 
 def test_three_addresses(inbox, corp):

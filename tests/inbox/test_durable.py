@@ -8,6 +8,7 @@ import pytest
 
 from connectors.inbox import statements as sql
 from connectors.inbox.checkpoint import checkpoint, due, prune, rebuild
+from connectors.inbox.desk import desk
 from connectors.inbox.rules import Marks
 from connectors.inbox.sqlite import connect
 from core.errors import RefusedError
@@ -179,3 +180,16 @@ def test_every_lookup_has_its_index(inbox):
             assert "TEMP B-TREE" not in plan, (statement, plan)
             keys = [part for part in plan.split(" / ") if "USING" in part]
             assert not any(part.endswith(("(tenant_no=?)", "born (tenant_no=?)")) for part in keys), (statement, plan)
+
+
+def test_a_copy_while_it_serves(inbox, corp, tmp_path):
+    """The store can be copied while it is written; the copy is private, whole, and proves itself; no file is overwritten."""
+    corp.group("crew", [corp.user("ada")])
+    with desk(inbox.path) as opened:
+        opened.copy(tmp_path / "copy.sqlite")
+        with pytest.raises(RefusedError, match="exists already"):
+            opened.copy(tmp_path / "copy.sqlite")
+    corp.user("bob")
+    proof = rebuild(tmp_path / "copy.sqlite", "corp")
+    assert (proof.equal, proof.users) == (True, 1)
+    assert (tmp_path / "copy.sqlite").stat().st_mode & 0o077 == 0
