@@ -28,7 +28,7 @@ from connectors.inbox.checkpoint import checkpoint, rebuild
 from connectors.inbox.clock import stamp
 from connectors.inbox.contest import Author
 from connectors.inbox.desk import desk
-from connectors.inbox.directory import _entered
+from connectors.inbox.directory import InboxTenant, entered
 from connectors.inbox.resources import Write, create
 from connectors.inbox.sqlite import connect, drive_now, transaction
 from connectors.inbox.statements import TURN_CLOSE, TURN_OPEN
@@ -134,7 +134,7 @@ def measure(folder: Path, users: int, seconds: float) -> None:
     (folder / "onefold.yaml").write_text("directory: bench\ntenants: {corp: {kind: inbox}}\n")
     path = folder / ".onefold/inbox/inbox.sqlite"
     with desk(path) as opened:
-        opened.do(_entered(("corp",)))
+        opened.do(entered([InboxTenant("corp")]))
         token = opened.do(mint("corp", now=datetime.now(UTC))).text
     began = time.perf_counter()
     fill(path, users)

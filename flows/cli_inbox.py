@@ -56,7 +56,10 @@ def inbox_tenants(inst: Installation) -> dict[str, InboxTenant]:
         problems.append(Problem("tenants", "inbox tenants name different stores", "Give all the same `store`"))
     if problems:
         raise ConfigError(problems)
-    return {n: InboxTenant(n, each.tenants if each.shared else None) for n, each in found.items()}
+    return {
+        name: InboxTenant(name, each.tenants if each.shared else None, inst.config.tenants[name].common.renamed_from)
+        for name, each in found.items()
+    }
 
 
 def inbox_store(inst: Installation) -> Path:
@@ -128,7 +131,8 @@ def serve(
         keep_days=inst.config.settings.keep.inbox_days,
         access_log=not quiet,
     )
-    tenants = inbox_tenants(inst)
+    retired = {name for name, each in inst.config.tenants.items() if each.common.retired}
+    tenants = {name: each for name, each in inbox_tenants(inst).items() if name not in retired}
 
     def announce(url: str) -> None:
         line = json.dumps({"url": url, "tenants": sorted(tenants)})

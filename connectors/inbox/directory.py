@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.inbox import statements as sql
@@ -16,10 +16,11 @@ STORE_ID = "store_id"
 
 @dataclass(frozen=True, slots=True)
 class InboxTenant:
-    """One tenant as the config says it: `providers` names other inbox tenants and how their requests are recognised; None when its credential is its own."""
+    """One tenant as the config says it: `providers` names other inbox tenants and how their requests are recognised; None when its credential is its own; `renamed_from`: what it was called before."""
 
     name: str
     providers: Mapping[str, Marks] | None = None
+    renamed_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +47,23 @@ class Directory:
     names: dict[int, str] = field(default_factory=dict)
 
     async def enter(self, store: Store) -> None:
-        """Makes the rows of tenants that the store does not know yet, and learns all numbers."""
-        statuses = await store.run(_entered(tuple(sorted(self.tenants))))
+        """Makes the rows of tenants that the store does not know yet, renames those that the config renames, and learns all numbers."""
+        statuses = await store.run(entered([self.tenants[name] for name in sorted(self.tenants)]))
         self.numbers = {each.name: each.tenant_no for each in statuses}
         self.names = {each.tenant_no: each.name for each in statuses}
 
 
-def _entered(names: tuple[str, ...]) -> Operation[list[Status]]:
+def entered(tenants: Sequence[InboxTenant]) -> Operation[list[Status]]:
+    """Every tenant of the store after those of the config were entered."""
     known = {each.name for each in (yield from statuses())}
-    for name in names:
-        if name not in known:
-            yield sql.TENANT_ADD, (name, stamp())
+    for each in tenants:
+        if each.name in known:
+            continue
+        if each.renamed_from in known:
+            yield sql.TENANT_RENAME, (each.name, each.renamed_from)
+            yield sql.TOKENS_RENAME, (each.name, each.renamed_from)
+        else:
+            yield sql.TENANT_ADD, (each.name, stamp())
     return (yield from statuses())
 
 

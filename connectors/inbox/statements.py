@@ -62,6 +62,8 @@ TENANTS = """SELECT tenant_no, name, seq, user_count, group_count, created_at, s
 TENANT_ADD = """INSERT INTO inbox_tenant (tenant_no, name, seq, user_count, group_count, created_at, checkpoint_seq, pruned_seq)
     SELECT coalesce(max(tenant_no), 0) + 1, ?, 0, 0, 0, ?, 0, 0 FROM inbox_tenant WHERE true
     ON CONFLICT (name) DO NOTHING"""
+TENANT_RENAME = "UPDATE inbox_tenant SET name = ? WHERE name = ?"
+TOKENS_RENAME = "UPDATE inbox_token SET tenant = ? WHERE tenant = ?"
 TURN_OPEN = "SELECT seq, user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"  # PostgreSQL adds FOR UPDATE
 TURN_CLOSE = "UPDATE inbox_tenant SET seq = ?, user_count = ?, group_count = ? WHERE tenant_no = ?"
 COUNTS = "SELECT user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"

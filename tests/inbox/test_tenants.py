@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connectors.inbox.directory import InboxTenant
 from connectors.inbox.rules import Marks
 from connectors.inbox.throttle import MOST, Throttle, save
 from connectors.inbox.tokens import all_tokens, expiring, mint, revoke, rotate
@@ -359,3 +360,16 @@ def test_two_writers_never_hide_a_number(make_inbox):
 
 def _events(tenant_no, after):
     return (yield "SELECT seq FROM inbox_event WHERE tenant_no = ? AND seq > ? ORDER BY seq", (tenant_no, after))
+
+
+def test_a_renamed_tenant_keeps_its_records_and_tokens(make_inbox):
+    """A tenant that the config renames keeps ids, records and tokens under its fresh name."""
+    before = make_inbox(("corp", "acq"))
+    caller = before.caller("corp")
+    ada = caller.user("ada")
+    after = make_inbox(("acq",))
+    after.service.directory.tenants = {"hq": InboxTenant("hq", renamed_from="corp"), "acq": InboxTenant("acq")}
+    after.run(after.service.directory.enter(after.store))
+    caller.inbox = after
+    assert caller.get(f"/Users/{ada}")["userName"] == "ada"
+    assert set(after.service.directory.numbers) == {"hq", "acq"}
