@@ -17,10 +17,10 @@ from core.settings import Span
 from flows.cli import ConfigOption, JsonOption, app, command
 from flows.console import emit, table
 from flows.exits import Exit
+from flows.inbox_config import inbox_store, inbox_tenants
 from flows.open import open_installation
 
 if TYPE_CHECKING:
-    from connectors.inbox.directory import InboxTenant
     from connectors.inbox.tokens import Minted
     from tasks.installation import Installation
 
@@ -35,40 +35,6 @@ NetworkOption = Annotated[
     list[str] | None, typer.Option("--network", help="Source network (CIDR) that may use it; may be repeated.")
 ]
 NoteOption = Annotated[str, typer.Option("--note", help="Where it is kept, for whoever rotates it.")]
-
-
-def inbox_tenants(inst: Installation) -> dict[str, InboxTenant]:
-    """The config's inbox tenants. ConfigError when there is none, or a shared credential names one that is none."""
-    from connectors.inbox.directory import InboxTenant
-    from connectors.sources.inbox import InboxSettings
-
-    found = {n: each.settings for n, each in inst.config.tenants.items() if isinstance(each.settings, InboxSettings)}
-    if not found:
-        raise ConfigError([Problem("tenants", "holds no tenant of kind inbox", "Add one: partner: {kind: inbox}")])
-    problems = []
-    for name, settings in found.items():
-        for provider in settings.tenants:
-            if provider not in found or found[provider].shared:
-                path = f"tenants.{name}.tenants.{provider}"
-                remedy = f"Add it: {provider}: {{kind: inbox}}"
-                problems.append(Problem(path, "is no inbox tenant of its own", remedy, inst.config.document.line(path)))
-    if len({settings.store for settings in found.values()}) > 1:
-        problems.append(Problem("tenants", "inbox tenants name different stores", "Give all the same `store`"))
-    if problems:
-        raise ConfigError(problems)
-    return {
-        name: InboxTenant(name, each.tenants if each.shared else None, inst.config.tenants[name].common.renamed_from)
-        for name, each in found.items()
-    }
-
-
-def inbox_store(inst: Installation) -> Path:
-    """The file of the store that the inbox tenants share."""
-    from connectors.inbox.reading import store_path
-    from connectors.sources.inbox import InboxSettings
-
-    settings = [each.settings for each in inst.config.tenants.values() if isinstance(each.settings, InboxSettings)]
-    return store_path(settings[0].store if settings else None, base=inst.base, state=inst.state)
 
 
 def _opened(config: Path | None, tenant: str | None = None) -> tuple[Installation, Path]:
