@@ -4,6 +4,7 @@ OnefoldError
 ├── TransientError   retry later; may say how long to wait
 ├── TerminalError    this object cannot succeed: quarantine it, go on with the rest
 ├── RefusedError     a guard or a human must decide; nothing was sent
+│   └── InUseError   another run writes the state; it will end
 └── ConfigError      the configuration is wrong; all problems at once
 """
 
@@ -66,6 +67,10 @@ class TerminalError(OnefoldError):
 
 class RefusedError(OnefoldError):
     """We refuse to go on until a human decides or the input becomes trustworthy."""
+
+
+class InUseError(RefusedError):
+    """Another process holds the lease on the state. Whoever may wait tries again."""
 
 
 @dataclass(frozen=True, slots=True)

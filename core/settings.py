@@ -226,13 +226,22 @@ class Protect(Strict):
     groups: tuple[str, ...] = ()
 
 
+class AfterPush(Strict):
+    """How soon a push to the inbox starts a sync: after a reduction of access, after so much quiet, and at most after the first push."""
+
+    reduction: Span = timedelta(seconds=2)
+    quiet: Span = timedelta(seconds=30)
+    most: Span = timedelta(minutes=2)
+
+
 class RunSettings(Strict):
-    """What scheduled runs may do and whom they tell."""
+    """What scheduled runs, and those that a push starts, may do and whom they tell."""
 
     scheduled: Literal["plan_only", "apply_safe"] = "plan_only"
     compensate: Literal["within_target", "across_targets"] = "within_target"
     foreign_edit: Literal["report", "repair"] = "report"
     notify: tuple[SecretRef, ...] = ()
+    after_push: AfterPush = AfterPush()
 
 
 class Schedule(Strict):

@@ -22,6 +22,7 @@ from flows.open import open_installation
 
 if TYPE_CHECKING:
     from connectors.inbox.tokens import Minted
+    from flows.soon import Soon
     from tasks.installation import Installation
 
 token = typer.Typer(name="token", help="Bearer tokens of tenants that push SCIM.", no_args_is_help=True)
@@ -76,9 +77,13 @@ def serve(
         str | None, typer.Option("--public-url", help="What clients see before /scim/v2; default: as they ask.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No access log.")] = False,
+    runs: Annotated[
+        bool,
+        typer.Option("--sync/--no-sync", help="Run a sync soon after a push, here; else only Prefect is told of it."),
+    ] = True,
     as_json: JsonOption = False,
 ) -> Exit:
-    """Answers identity providers that push SCIM 2.0, until it is told to stop."""
+    """Answers identity providers that push SCIM 2.0, until it is told to stop. Soon after a push it runs a sync."""
     from connectors.inbox.server import Serving
     from connectors.inbox.server import serve as run
 
@@ -100,13 +105,29 @@ def serve(
     retired = {name for name, each in inst.config.tenants.items() if each.common.retired}
     tenants = {name: each for name, each in inbox_tenants(inst).items() if name not in retired}
 
+    soon = _soon(inst, runs=runs)
+
     def announce(url: str) -> None:
         line = json.dumps({"url": url, "tenants": sorted(tenants)})
         sys.stdout.write((line if as_json else f"SCIM at {url} for {', '.join(sorted(tenants))}") + "\n")
         sys.stdout.flush()
 
-    run(path, tenants, serving, announce=announce)
+    run(path, tenants, serving, on_moved=soon.moved, beside=[soon.run], announce=announce)
     return Exit.DONE
+
+
+def _soon(inst: Installation, *, runs: bool) -> Soon:
+    """What starts a sync after a push: the warm runner where there is a target to write to, else Prefect alone."""
+    from flows.prefect_api import PrefectApi
+    from flows.soon import Soon, runner
+    from flows.windows import Patience, Windows
+
+    asked = inst.config.settings.run.after_push
+    patience = Patience(
+        asked.reduction.total_seconds(), asked.quiet.total_seconds(), max(asked.most, asked.quiet).total_seconds()
+    )
+    command = runner(str(inst.path)) if runs and inst.config.targets else None
+    return Soon(command, inst.config.settings.directory, Windows(patience), PrefectApi.configured())
 
 
 def _told(made: Minted, ended: list[str], *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from core.errors import RefusedError
+from core.errors import InUseError
 from state.sqlite import ask, stamp, writing
 
 LOCK = "lease.lock"
@@ -88,7 +88,7 @@ class Lease:
         purpose: str,
         clock: Callable[[], datetime],
     ) -> Lease:
-        """Takes the lease; `turn` guards `con`. RefusedError, naming holder and purpose, when a holder is not proven dead."""
+        """Takes the lease; `turn` guards `con`. InUseError, naming holder and purpose, when a holder is not proven dead."""
         here, token = this_process(), uuid.uuid4().hex
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -141,7 +141,7 @@ def _lock(handle: int) -> bool:
 
 def _lock_or_refuse(handle: int) -> None:
     if not _lock(handle):
-        raise RefusedError("the state is in use by a process that left no name", remedy="Try again in a moment")
+        raise InUseError("the state is in use by a process that left no name", remedy="Try again in a moment")
 
 
 def _refuse_or_take(row: tuple[object, ...], here: Process, handle: int) -> None:
@@ -149,7 +149,7 @@ def _refuse_or_take(row: tuple[object, ...], here: Process, handle: int) -> None
     holder = Process(str(host), str(boot_id), str(pid_space), int(str(pid)), str(start))
     if proven_dead(holder, here, lock_free=lambda: _lock(handle)):
         return
-    raise RefusedError(
+    raise InUseError(
         f"the state is in use by process {holder.pid} on {holder.host} ({purpose}, last heard of at {renewed_at} UTC)",
         remedy="Wait for it; `onefold stop` ends it between two writes",
     )

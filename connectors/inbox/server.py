@@ -6,10 +6,11 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -25,6 +26,8 @@ STOP_SECONDS = 30  # for requests under way, below the patience of container run
 IDLE_SECONDS = 75  # providers keep their connections; longer than the usual 60 of proxies before us
 CONNECTIONS = 1000
 HEADER_BYTES = 32 * 1024
+Chore = Callable[[], Coroutine[Any, Any, None]]
+"""Runs beside the service until it is cancelled, once all requests were answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +49,34 @@ class Serving:
 class _Server(uvicorn.Server):
     """uvicorn with our chores beside it, and a stop by signal that is an ordinary end."""
 
-    def __init__(self, config: uvicorn.Config, upkeep: Upkeep, announce: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, upkeep: Upkeep, beside: Sequence[Chore], announce: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._upkeep = upkeep
+        self._beside = beside
         self._announce = announce
-        self._chores: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens, then tells so."""
         await super().startup(sockets)
         if self.started and not self.should_exit:
-            self._chores = asyncio.create_task(self._upkeep.run())
+            self._chores = [asyncio.create_task(chore()) for chore in (self._upkeep.run, *self._beside)]
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Not ready any more, requests under way to their end, counts stored, store closed."""
+        """Not ready any more, requests under way to their end, store closed, what runs beside ended."""
         self._upkeep.service.ready = False
-        if self._chores is not None:
-            self._chores.cancel()
+        for chore in self._chores:
+            chore.cancel()
+        if self._chores:
             with suppress(asyncio.CancelledError):
-                await self._chores
+                await self._chores[0]  # the upkeep uses the store, which the next line closes
         await super().shutdown(sockets)
+        for chore in self._chores[1:]:
+            with suppress(asyncio.CancelledError):
+                await chore
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,9 +109,10 @@ def serve(
     serving: Serving,
     *,
     on_moved: OnMoved | None = None,
+    beside: Sequence[Chore] = (),
     announce: Callable[[str], None] = lambda _url: None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT. `announce` is told the base URL once it listens. RefusedError when it cannot listen or start."""
+    """Serves until SIGTERM or SIGINT. `beside` runs on the same event loop; `announce` is told the base URL once it listens. RefusedError when it cannot listen or start."""
     listening = _listen(serving.host, serving.port)
     scheme = "https" if serving.certificate else "http"
     host, port = listening.getsockname()[:2]
@@ -110,6 +121,7 @@ def serve(
     server = _Server(
         _config(service, serving),
         Upkeep(service, path, serving.keep_days),
+        beside,
         lambda: announce(url.rstrip("/") + "/scim/v2"),
     )
     with listening:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ INBOX = """\
     may: [create, update, deactivate, groups, attributes]
     verified_domains: [partner.example]
 targets:"""
+SOON = "run: {{scheduled: apply_safe, after_push: {{reduction: 1s, quiet: 2s, most: 4s}}}}\n"
 
 
 @pytest.fixture
@@ -28,13 +31,13 @@ def company(tmp_path: Path) -> Iterator[Company]:
     """Corp in files, a partner that pushes; nothing adopted yet."""
     with Sandbox({"jira": seed(), "confluence": seed()}, rate=None) as box:
         one = Company(tmp_path / "acme", box, people(3))
-        one.write(CONFIG.replace("targets:", INBOX, 1).replace("[corp, hr]", "[corp, partner, hr]"))
+        one.write(CONFIG.replace("targets:", INBOX, 1).replace("[corp, hr]", "[corp, partner, hr]") + SOON)
         yield one
 
 
-@pytest.fixture
-def push(company: Company) -> Iterator[httpx.Client]:
-    """The provider's client against `onefold serve`."""
+@pytest.fixture(params=["--no-sync"])
+def push(company: Company, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """The provider's client against `onefold serve`, whose runner is on where the test asks for it."""
     token = company.run("token", "new", "partner")[1]["token"]
     served = subprocess.Popen(
         [
@@ -48,8 +51,10 @@ def push(company: Company) -> Iterator[httpx.Client]:
             "--json",
             "--config",
             str(company.folder / "onefold.yaml"),
+            request.param,
         ],
         cwd=ROOT,
+        env={**os.environ, **company.environment},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -106,3 +111,41 @@ def test_pushed_people_reach_jira_and_leave_it(company: Company, push: httpx.Cli
     company.box.reset_audit()
     company.run("sync", "--apply")
     assert not company.box.audit("jira")["writes"]
+
+
+def users_of(company: Company) -> dict[str, bool]:
+    """User names of Jira and whether they are active."""
+    return {name: user["active"] for name, user in company.holds()["jira"]["users"].items()}
+
+
+def until(company: Company, wanted: dict[str, bool], seconds: float = 60) -> dict[str, bool]:
+    """Waits until Jira holds those users so."""
+    end = time.monotonic() + seconds
+    while True:
+        there = users_of(company)
+        if wanted.items() <= there.items() or time.monotonic() > end:
+            assert wanted.items() <= there.items(), there
+            return there
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("push", ["--sync"], indirect=True)
+def test_a_push_is_written_without_anybody_running_anything(company: Company, push: httpx.Client):
+    """The inbox runs the sync itself: a joiner appears, a leaver goes; who came and went within the window is never written."""
+    pushed(push, "pia")
+    _, plan, _ = company.run("plan")
+    company.run("approve", plan["digest"])
+    assert company.run("apply", plan["digest"])[0] in {0, 3}
+    assert company.run("inbox", "seal", "partner")[0] == 0
+    joined = pushed(push, "paul")
+    until(company, {"pia": True, "paul": True})
+    company.box.reset_audit()
+    brief = pushed(push, "petra")
+    assert push.delete(f"Users/{brief}").status_code == 204
+    operation = {"op": "replace", "path": "active", "value": False}
+    body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
+    assert push.patch(f"Users/{joined}", json=body).status_code in {200, 204}
+    there = until(company, {"paul": False})
+    assert "petra" not in there
+    assert there["pia"]
+    assert {run["kind"] for run in company.run("history")[1]["runs"]} >= {"sync"}
