@@ -189,6 +189,23 @@ def measured(inst: Installation) -> dict[str, float]:
     }
 
 
+def explained(inst: Installation) -> dict[str, float]:
+    """Publishes a snapshot and explains a person in the middle of it; the command's process start comes on top."""
+    from state.snapshot import Snapshot
+    from tasks.explain import explain
+    from tasks.publish import publish
+
+    publish(inst)
+    began = time.perf_counter()
+    with Snapshot.open(inst.state) as newest:
+        opened = time.perf_counter()
+        who = newest.query("SELECT user_name FROM people ORDER BY person_id LIMIT 1 OFFSET 1000").item()
+        asked = time.perf_counter()
+        document = explain(inst, newest, who)
+    took = opened - began + time.perf_counter() - asked
+    return {"wall": took, "groups": float(len(document["groups"])), "targets": float(len(document["targets"]))}
+
+
 def phase(folder: Path, name: str, accounts: int) -> dict[str, float]:
     """One phase in its own process."""
     words = [sys.executable, __file__, "--phase", name, "--dir", str(folder), "--accounts", str(accounts)]
@@ -226,17 +243,19 @@ def main() -> None:
         inst = installation(given.dir)
         if given.phase == "boot":
             boot(inst, given.accounts)
+        elif given.phase == "explain":
+            print(json.dumps(explained(inst)))
         else:
             print(json.dumps(measured(inst)))
         return
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    results: dict[str, list[dict[str, float]]] = {"first run": [], "unchanged": []}
+    results: dict[str, list[dict[str, float]]] = {"first run": [], "unchanged": [], "explain": []}
     for _ in range(given.runs):
         folder = Path(tempfile.mkdtemp(prefix="onefold-bench-"))
         try:
             phase(folder, "boot", given.accounts)
-            for rows in results.values():
-                rows.append(phase(folder, "measure", given.accounts))
+            for name, rows in results.items():
+                rows.append(phase(folder, "explain" if name == "explain" else "measure", given.accounts))
         finally:
             shutil.rmtree(folder)
     for name, rows in results.items():

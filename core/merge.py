@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 
 from core.frames import BIT, PERSON, PERSON_ATTRIBUTES
-from core.match import Matching
 from core.match_keys import GUESTS
 from core.merge_status import Decision, decide
 from core.model import Right, TenantFacts
+
+if TYPE_CHECKING:
+    from core.match import Matching
 
 NOBODY = np.iinfo(np.int64).max
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -45,7 +47,7 @@ def merge(
 
     `overrides`: OVERRIDE rows (see `merge_status`). ValueError when an account has no link.
     """
-    order = _ordered(accounts, matching, tenants)
+    order = ranked(accounts, matching.links, tenants)
     if order.is_empty():
         return pl.DataFrame(schema=PERSON)
     person = order.get_column("person_key").to_numpy()
@@ -65,7 +67,7 @@ def merge(
     return people if overrides is None else _overridden(people, overrides, settings.now)
 
 
-def _ordered(accounts: pl.DataFrame, matching: Matching, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
+def ranked(accounts: pl.DataFrame, links: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
     """One row an account: persons together, in each the account whose values count most first.
 
     Columns: person_key, place (row in `accounts`), account_key, tenant_key, rank, present and what ranks it.
@@ -94,7 +96,7 @@ def _ordered(accounts: pl.DataFrame, matching: Matching, tenants: Sequence[Tenan
         standing=pl.col("silent") * 8 + pl.col("guest") * 2 + (pl.col("gone").is_not_null() | pl.col("retired")),
         off=~pl.col("active").fill_null(value=True),
     )
-    linked = rows.join(matching.links.lazy().select("account_key", "person_key"), on="account_key", how="left")
+    linked = rows.join(links.lazy().select("account_key", "person_key"), on="account_key", how="left")
     # native_id decides only between accounts of one person in one tenant: sort by it where there are any.
     found = linked.collect()
     if found.get_column("person_key").has_nulls():

@@ -44,7 +44,7 @@ class Decision:
 def decide(
     accounts: pl.DataFrame, order: pl.DataFrame, start: Ints, tenants: Sequence[TenantFacts], *, rule: str, today: date
 ) -> Decision:
-    """`order`: rows of `merge._ordered`, persons together, each person's first row at `start`."""
+    """`order`: rows of `merge.ranked`, persons together, each person's first row at `start`."""
     stances = _stances(accounts, order, tenants, today)
     rank = order.get_column("rank").to_numpy().astype(np.int64)
     retired = order.get_column("retired").to_numpy()

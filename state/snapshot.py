@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -14,12 +15,13 @@ import polars as pl
 
 from core.errors import RefusedError
 from core.model import PlanHeader
-from state import plans
+from state import plans, tenants
 from state.migrate import NAME as STATE_FILE
 from state.plans import StoredPlan
 from state.private import private_file, private_folder, sync_folder
 from state.session import Params, Session
 from state.statements import statement, views
+from state.tenants import Consumed
 
 if TYPE_CHECKING:
     from state.store import Store
@@ -147,6 +149,20 @@ class Snapshot:
         """The answer to a question in SQL."""
         answer: pl.DataFrame = self._session.con.sql(text, params=dict(params or {})).pl()
         return answer
+
+    def ask(
+        self, name: str, params: Params | None = None, schema: Mapping[str, pl.DataType] | None = None
+    ) -> pl.DataFrame:
+        """The answer of `sql/<name>.sql`, brought to `schema` when one is given."""
+        return self._session.frame(name, params, schema)
+
+    def tenant_keys(self) -> dict[str, int]:
+        """Keys of all tenants ever known, by name."""
+        return {name: row.key for name, row in tenants.tenant_rows(self._session).items()}
+
+    def newest_extracts(self) -> dict[str, Consumed]:
+        """Per tenant the newest extract that was consolidated."""
+        return tenants.newest_extracts(self._session)
 
     def plan(self, prefix: str) -> StoredPlan:
         """The plan whose digest starts with `prefix`. RefusedError when none or several do."""

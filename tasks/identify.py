@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from core.match import Matching, MatchSettings, match
 from core.merge import MergeSettings, merge
-from core.model import TenantFacts, Verdict
 from core.normalise import normalise
 from state.store import Store
+from tasks.facts import tenant_facts
 from tasks.installation import Installation
 
 
@@ -20,35 +20,6 @@ class Identified:
     persons: int
     doubts: int
     notes: tuple[str, ...]
-
-
-def tenant_facts(inst: Installation, store: Store) -> tuple[TenantFacts, ...]:
-    """What the rules must know of each tenant; only a complete read younger than its freshness may give evidence of absence."""
-    now = inst.clock()
-    keys = store.tenant_keys()
-    newest = store.newest_extracts()
-    facts = []
-    for name, tenant in sorted(inst.config.tenants.items()):
-        extract = newest.get(name)
-        complete = extract is not None and extract.verdict is Verdict.COMPLETE
-        facts.append(
-            TenantFacts(
-                tenant_key=keys[name],
-                name=name,
-                rank=tenant.rank,
-                mode=tenant.common.mode,
-                may=tenant.may,
-                verified_domains=frozenset(tenant.common.verified_domains),
-                employee_number_issuer=tenant.common.employee_number_issuer or name,
-                authoritative=tenant.common.authoritative,
-                include=tenant.common.include,
-                exclude=tenant.common.exclude,
-                retired=tenant.common.retired,
-                trusted=extract is not None and complete and now - extract.finished_at <= tenant.freshness,
-                verdict=extract.verdict if extract is not None else None,
-            )
-        )
-    return tuple(facts)
 
 
 def identify(inst: Installation, run_id: str) -> Identified:

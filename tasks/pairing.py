@@ -7,7 +7,7 @@ import polars as pl
 from core.desired import Desired
 from core.names import folded
 from state.store import Store
-from tasks.identify import tenant_facts
+from tasks.facts import tenant_facts
 from tasks.installation import Installation
 from tasks.observe import observe
 from tasks.plan_head import Side

@@ -28,7 +28,7 @@ from core.plan import Ordered, Plan, order
 from core.rollout import outside
 from state.plans import StoredPlan
 from state.store import Store
-from tasks.identify import tenant_facts
+from tasks.facts import tenant_facts
 from tasks.installation import Installation
 from tasks.plan_head import Reading, Side, group_sizes, header
 
