@@ -126,6 +126,7 @@ class Manifest:
     reasons: tuple[str, ...]
     pages: int = 0
     config_digest: str = ""
+    knows_all: bool = True  # a full read holds everybody; false where a tenant only tells what it once spoke of
 
     @property
     def content(self) -> str:

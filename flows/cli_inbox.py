@@ -17,8 +17,8 @@ from core.settings import Span
 from flows.cli import ConfigOption, JsonOption, app, command
 from flows.console import emit, table
 from flows.exits import Exit
-from flows.inbox_config import inbox_store, inbox_tenants
 from flows.open import open_installation
+from tasks.inbox_config import inbox_store, inbox_tenants
 
 if TYPE_CHECKING:
     from connectors.inbox.tokens import Minted
@@ -277,7 +277,7 @@ def inbox_seal(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
-    """Says that the first load is over: from now on what is not in the inbox is not in the tenant."""
+    """Says that the first load is over: from now on removals that are pushed count. Shows what was pushed against what is expected."""
     from connectors.inbox.desk import desk
 
     _, path = _opened(config, tenant)

@@ -129,8 +129,10 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
     from state.control import Control
     from state.ledger import Ledger
     from state.snapshot import Snapshot
+    from tasks.expiry import ending_tokens, told
 
     inst = open_installation(config)
+    ending = ending_tokens(inst)
     if not inst.state.exists():
         emit({"tenants": []}, "No run yet. Start with: onefold plan", as_json=as_json)
         return Exit.DONE
@@ -173,6 +175,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
             for each in quarantine
         ],
         "unsettled_calls": unknown,
+        "expiries": [{"tenant": t.tenant, "token_id": t.token_id, "days": t.days} for t in ending],
         "frozen": frozen,
     }
     lines = [f"plan {header.digest[:8] if header else 'none'}; snapshot {_age(age)} old"]
@@ -188,6 +191,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
     lines.append(f"holds: {len(holds)}; in quarantine: {len(quarantine)}; calls without an answer: {unknown}")
     lines += [f"  {each['id']} {each['target'] or ''}: {each['count']} {each['reason']}" for each in holds]
     lines += [f"  quarantine {each.target} {each.label}: {each.error}" for each in quarantine]
+    lines += [f"WARNING {told(each)}" for each in ending]
     if frozen:
         lines.append(f"frozen: {', '.join(frozen)}")
     emit(document, "\n".join(lines), as_json=as_json)

@@ -50,6 +50,7 @@ def plan(
         inst = open_installation(config, progress=tell)
         what = order.What(tenants=_known(inst, tenant), full=full, who=person)
         result = order.plan(inst, what)
+    _report(inst, "plan", result)
     _emit_run(inst, result, as_json=as_json)
     return result.exit
 
@@ -69,6 +70,7 @@ def sync(
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
         result = order.sync(inst, order.What(tenants=_known(inst, tenant), full=full), apply=apply)
+    _report(inst, "sync", result)
     _emit_run(inst, result, as_json=as_json)
     return result.exit
 
@@ -90,9 +92,18 @@ def apply(
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
         result = order.apply(inst, digest or newest_digest(inst))
+    _report(inst, "apply", result)
     if result.applied is not None:
         emit(result.applied.document(), _applied_text(result.applied), as_json=as_json)
     return result.exit
+
+
+def _report(inst: Installation, kind: str, result: Result) -> None:
+    """Shows the run in Prefect where PREFECT_API_URL names a server."""
+    from flows.prefect_api import PrefectApi
+
+    if (server := PrefectApi.configured()) is not None:
+        server.report(inst, kind, result, started_by="shell")
 
 
 def _emit_run(inst: Installation, result: Result, *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from flows.exits import Exit, worst
 from tasks.apply import Applied
 from tasks.apply import apply as apply_plan
 from tasks.consolidate import Taken, consolidate
+from tasks.expiry import ending_tokens, told
 from tasks.identify import Identified, identify
 from tasks.installation import Installation
 from tasks.observe import Seen, observe
@@ -127,7 +128,11 @@ def _planned(inst: Installation, run_id: str, what: What, steps: Steps) -> Resul
     identified = steps.identify(inst, run_id)
     seen = steps.observe(inst, run_id, what.again)
     silent = {each.target: each.problem for each in seen if each.problem is not None}
-    notes = (*identified.notes, *(f"{name} is frozen; `onefold thaw {name}` ends it" for name in sorted(frozen)))
+    notes = (
+        *identified.notes,
+        *(f"{name} is frozen; `onefold thaw {name}` ends it" for name in sorted(frozen)),
+        *(told(each) for each in ending_tokens(inst)),
+    )
     reading = Reading(tuple(extracts), silent, notes)
     if what.who is not None:
         made = make_plan(inst, run_id, reading, only=what.who)

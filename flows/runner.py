@@ -26,10 +26,10 @@ from core.errors import InUseError, OnefoldError
 from flows import order
 from flows.cli import exit_code
 from flows.exits import Exit
-from flows.inbox_config import inbox_store, inbox_tenants
 from flows.open import open_installation
 from flows.prefect_api import PrefectApi
 from state.control import Control
+from tasks.inbox_config import inbox_store, inbox_tenants
 from tasks.installation import Installation
 from tasks.publish import publish
 

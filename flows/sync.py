@@ -55,6 +55,7 @@ class SyncRun(BaseModel):
     full: bool = Field(default=False, title="Read every tenant in full, whatever its cursor")
     only_due: bool = Field(default=False, title="Read only tenants whose interval has passed")
     tenants: list[str] | None = Field(default=None, title="Only these tenants; empty: all")
+    pushed: bool = Field(default=False, title="Started by a push: apply as `run.scheduled` allows")
 
 
 class ApplyRun(BaseModel):
@@ -215,7 +216,7 @@ def _state(result: order.Result) -> State[Any]:
 def sync(run: SyncRun = SyncRun()) -> State[Any]:  # noqa: B008 - Prefect reads the default to build the form
     """Extracts what is due, consolidates, plans, and applies what is not held when asked to."""
     inst = _installation(run.config)
-    apply = run.apply or (run.only_due and inst.config.settings.run.scheduled == "apply_safe")
+    apply = run.apply or ((run.only_due or run.pushed) and inst.config.settings.run.scheduled == "apply_safe")
     what = order.What(tenants=run.tenants, full=run.full, only_due=run.only_due)
     with _telling_failure(inst):
         result = order.sync(inst, what, apply=apply, steps=STEPS)

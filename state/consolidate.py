@@ -134,7 +134,7 @@ class _Turn:
     @property
     def complete(self) -> bool:
         """What is missing from it is absent."""
-        return self.whole and self.manifest.verdict is Verdict.COMPLETE
+        return self.whole and self.manifest.verdict is Verdict.COMPLETE and self.manifest.knows_all
 
 
 def _load(session: Session, read: Read, turn: _Turn) -> Consolidated:

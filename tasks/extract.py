@@ -73,6 +73,7 @@ def extract(
         reasons=(*gatherer.notes, *reasons),
         pages=reading.pages,
         config_digest=config_digest,
+        knows_all=getattr(source, "knows_all", True),
     )
     writer.commit(manifest)
     return manifest

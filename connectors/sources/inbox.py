@@ -21,7 +21,7 @@ from connectors.source import Finding, Object, Page, Rejected, Row, SourceContex
 from core.errors import RefusedError, TerminalError
 from core.settings import Strict
 
-FILLING = "the inbox is filling: its first load may not be over, so nobody is absent until `onefold inbox seal {}`"
+FILLING = "the inbox is filling: its first load may not be over, so it removes nobody until `onefold inbox seal {}`"
 
 
 class InboxSettings(Strict):
@@ -58,6 +58,7 @@ class Inbox:
     """What was pushed, at one consistent moment. Deleted records and removed edges are read as explicit evidence."""
 
     Settings: ClassVar[type[BaseModel]] = InboxSettings
+    knows_all: ClassVar[bool] = False  # it was told of some; whom it was never told of is not absent
     needs: ClassVar[tuple[str, ...]] = (
         "a token by `onefold token new TENANT` in the provider's provisioning settings",
     )
@@ -101,6 +102,8 @@ class Inbox:
             raise self._refused("the cursor is not one of this store", "Nothing to do: everything is read")
         if after < standing.pruned_seq:
             raise self._refused("tombstones since the last read are forgotten", "Nothing to do: everything is read")
+        if standing.sealed_at is None:
+            yield Page("accounts", [], 0, warnings=[FILLING.format(self._tenant)])
         yield from self._resources("accounts", after, None)
         yield from self._resources("groups", after, None)
         yield from self._members(after)

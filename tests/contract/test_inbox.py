@@ -162,6 +162,22 @@ def test_a_new_inbox_is_filling(pushed, read):
     assert read()[0].verdict is Verdict.COMPLETE
 
 
+def test_a_delta_of_a_filling_inbox_removes_nobody(pushed, read):
+    """What moved since an empty first read is as doubtful as the first load that it is; once sealed it counts."""
+    manifest, _ = read()
+    pushed(create, "User", "u1", {"userName": "ada", "active": False})
+    assert read(manifest.cursor_after)[0].verdict is Verdict.SUSPECT
+    pushed.seal()
+    assert read(manifest.cursor_after)[0].verdict is Verdict.COMPLETE
+
+
+def test_whom_an_inbox_was_never_told_of_is_not_absent(pushed, read):
+    """Every read of an inbox says that it does not know everybody, so that nobody is missed."""
+    pushed(create, "User", "u1", {"userName": "ada"})
+    pushed.seal()
+    assert not read()[0].knows_all
+
+
 def test_a_delta_holds_what_moved(pushed, read):
     """After a cursor: changed users, tombstones, added and removed edges, and nothing else; no change is an empty delta."""
     for name in ("ada", "bob", "eve"):

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from sandbox.serve import TOKENS, Sandbox
-from tests.company import Company, people, seed
+from tests.company import CONFIG, Company, people, seed
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parent.parent.parent
@@ -46,9 +46,11 @@ class Server:
             "DO_NOT_TRACK": "1",
             "ONEFOLD_CHECKOUT": str(ROOT),
             "PREFECT_LOGGING_LEVEL": "WARNING",
+            "ONEFOLD_CONFIG": str(home / "acme" / "onefold.yaml"),
             "COMPANY_JIRA": TOKENS["jira"],
             "COMPANY_CONFLUENCE": TOKENS["confluence"],
         }
+        self.acme = home / "acme"  # the installation that the worker finds by its environment
         self.log = home / "log.txt"
         self._running: list[subprocess.Popen[bytes]] = []
 
@@ -245,3 +247,86 @@ def test_steps_run_without_a_server():
     """The plain order never imports Prefect."""
     words = "import sys; from flows import order; sys.exit('prefect' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=False).returncode == 0
+
+
+def pushing(
+    server: Server, folder: Path, box: Sandbox, *options: str
+) -> tuple[Company, subprocess.Popen[str], httpx.Client]:
+    """A company with a partner that pushes, adopted; its served inbox, told of the Prefect server; the partner's client."""
+    one = Company(folder, box, people(2))
+    inbox = "  partner: {{kind: inbox, mode: live, may: [create, update, deactivate, groups, attributes], verified_domains: [partner.example]}}\ntargets:"
+    after = "run: {{scheduled: apply_safe, after_push: {{reduction: 1s, quiet: 1s, most: 2s}}}}\n"
+    one.write(CONFIG.replace("targets:", inbox, 1).replace("[corp, hr]", "[corp, partner, hr]") + after)
+    token = one.run("token", "new", "partner")[1]["token"]
+    one.adopt()  # before anything is pushed: from then on the runner may be at work
+    served = subprocess.Popen(
+        [sys.executable, "-m", "flows", "serve", "--port", "0", "--quiet", "--json", *options],
+        cwd=ROOT,
+        env={**server.env, **one.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert served.stdout is not None
+    url = json.loads(served.stdout.readline())["url"]
+    client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return one, served, client
+
+
+def appears(company: Company, name: str, seconds: float = 60) -> float:
+    """Seconds until Jira holds that user."""
+    began = time.monotonic()
+    while name not in company.holds()["jira"]["users"]:
+        assert time.monotonic() - began < seconds, company.holds()["jira"]["users"].keys()
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def test_a_push_reaches_jira_by_prefect_alone(server: Server):
+    """`serve --no-sync`: the event starts the deployment `pushed`, which reads that tenant and writes, in under 30 seconds."""
+    with Sandbox({"jira": seed(), "confluence": seed()}, rate=None) as box:
+        one, served, client = pushing(server, server.acme, box, "--no-sync")
+        try:
+            client.post(
+                "/Users",
+                json={"userName": "pia@partner.example", "emails": [{"value": "pia@partner.example", "primary": True}]},
+            )
+            seconds = appears(one, "pia")
+            print(f"pushed to written by Prefect's trigger: {seconds:.1f} s")
+            assert seconds < 30
+            assert any(run["name"] == "sync: partner" for run in server.ask("flow_runs/filter"))
+        finally:
+            client.close()
+            served.terminate()
+            served.wait(60)
+
+
+def test_a_run_of_the_runner_is_reported_afterwards(server: Server, tmp_path: Path):
+    """The fast path asks nobody; Prefect sees the run with its plan when it is over."""
+    with Sandbox({"jira": seed(), "confluence": seed()}, rate=None) as box:
+        one, served, client = pushing(server, tmp_path / "acme", box)
+        try:
+            client.post(
+                "/Users",
+                json={
+                    "userName": "paul@partner.example",
+                    "emails": [{"value": "paul@partner.example", "primary": True}],
+                },
+            )
+            appears(one, "paul")
+            for _ in range(100):
+                mine = [
+                    run
+                    for run in server.ask("flow_runs/filter")
+                    if "by-inbox" in run["tags"] and run["state_type"] != "RUNNING"
+                ]
+                if mine:
+                    break
+                time.sleep(0.1)
+            assert mine
+            assert {run["state_type"] for run in mine} == {"COMPLETED"}
+            rows = server.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [mine[0]["id"]]}})
+            assert {row["key"] for row in rows} == {"plan"}
+        finally:
+            client.close()
+            served.terminate()
+            served.wait(60)
