@@ -37,6 +37,9 @@ bench: $(VENV)/.ready  ## figures of the rooms that exist
 	$(BIN)/python benchmarks/state.py
 	$(BIN)/python benchmarks/plan.py
 	$(BIN)/python benchmarks/plan.py --accounts 1000000 --runs 1
+	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/inbox.py
+	$(BIN)/python benchmarks/soon.py
 
 golden: $(VENV)/.ready  ## write the golden files anew; read the diff before you commit it
 	ONEFOLD_GOLDEN=write $(BIN)/python -m pytest tests/golden
