@@ -116,8 +116,11 @@ class Soon:
             due = self.windows.due()
             if due is not None and due <= loop.time():
                 return self.windows.take()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), None if due is None else due - loop.time())
+            with suppress(
+                TimeoutError
+            ):  # not wait_for: in Python 3.11 it loses a cancellation that comes with the wake
+                async with asyncio.timeout_at(due):
+                    await self._wake.wait()
 
     async def _ask_prefect(self, tenants: list[str], *, reduces: bool) -> None:
         """The second trigger: an event that the deployment `pushed` waits for."""
@@ -146,7 +149,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.stdin is not None:
         process.stdin.close()
     try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -130,3 +130,23 @@ def test_without_a_runner_prefect_is_told():
         assert told.events == [("onefold.inbox.moved", "acme", {"tenants": ["partner"], "reduces": True})]
 
     asyncio.run(story())
+
+
+def test_a_stop_is_heard_between_two_pushes():
+    """A cancellation that comes at the same moment as a push ends the trigger all the same."""
+
+    async def story():
+        for _ in range(50):
+            soon = Soon(None, "acme")
+            running = asyncio.create_task(soon.run())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            soon.moved("partner", 1, False)
+            await asyncio.sleep(0)
+            running.cancel()
+            soon.moved("partner", 2, False)
+            async with asyncio.timeout(5):
+                await asyncio.gather(running, return_exceptions=True)
+            assert running.cancelled()
+
+    asyncio.run(story())
