@@ -11,6 +11,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -231,7 +232,31 @@ def check(expression: str, *, roots: Roots) -> str | None:
     return None
 
 
-def _sealed(memory: str = "1GB", threads: int = 2) -> duckdb.DuckDBPyConnection:
+class _Kept(threading.local):
+    """Sealed databases by their memory limit, each used by one thread alone."""
+
+    def __init__(self) -> None:
+        self.databases: dict[str, duckdb.DuckDBPyConnection] = {}
+
+
+_KEPT = _Kept()
+
+
+@contextmanager
+def _sealed(memory: str = "1GB") -> Iterator[duckdb.DuckDBPyConnection]:
+    """This thread's sealed database, empty. Opening one takes longer than most expressions, so it is kept."""
+    connection = _KEPT.databases.pop(memory, None) or _database(memory)
+    yield connection
+    try:
+        connection.unregister("rows")
+        connection.execute("SELECT 1").fetchall()
+    except duckdb.Error:  # what broke it was told as the expression's failure: the next one gets a new database
+        connection.close()
+    else:
+        _KEPT.databases[memory] = connection
+
+
+def _database(memory: str, threads: int = 2) -> duckdb.DuckDBPyConnection:
     """An in-memory database that reaches nothing outside of it.
 
     Common subexpressions stay where they are: DuckDB 2.0 would lift a failing cast that occurs twice out of TRY.
