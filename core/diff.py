@@ -11,26 +11,13 @@ import polars as pl
 
 from core.adopt import Pairing
 from core.desired import Desired, TargetSpec
+from core.diff_edges import edges
+from core.draft import ADOPT, DRAFT, FOREIGN_DELETE, NAME_TAKEN, RENAME_OFF, VALUE, Part, as_verb, granted, long, placed
 from core.existing import Existing
-from core.frames import CHANGE, CHANGE_VALUE, EVIDENCES, KNOWN, VERBS, conform
-from core.model import Evidence, Verb
+from core.frames import EVIDENCES, KNOWN, VERBS, conform
+from core.model import Verb
 from core.names import folded
 
-# Columns of a draft: those of a change that are known before it is ordered, `row` (its number) and `caution`.
-DRAFT: dict[str, pl.DataType] = {
-    "row": pl.Int32(),
-    **{name: CHANGE[name] for name in ("target", "verb", "object_id", "user_name", "group_name", "person_key")},
-    **{name: CHANGE[name] for name in ("person_id", "user_key", "evidence", "evidence_tenant", "reason")},
-    "caution": pl.String(),  # rename_off, name_taken, foreign_edge, foreign_delete, adopt
-}
-VALUE: dict[str, pl.DataType] = {"row": pl.Int32(), **{k: v for k, v in CHANGE_VALUE.items() if k != "seq"}}
-RENAME_OFF, NAME_TAKEN, FOREIGN_EDGE, FOREIGN_DELETE, ADOPT = (
-    "rename_off",
-    "name_taken",
-    "foreign_edge",
-    "foreign_delete",
-    "adopt",
-)
 ANY_CASE = frozenset({"email"})  # capitals alone are no difference
 
 
@@ -40,14 +27,6 @@ class Difference:
 
     drafts: pl.DataFrame
     values: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Drafts of one verb with their values, both by `at`, unique within the part."""
-
-    drafts: pl.DataFrame
-    values: pl.DataFrame | None = None
 
 
 def diff(
@@ -91,7 +70,7 @@ def diff(
     return _numbered(spec, parts)
 
 
-def _numbered(spec: TargetSpec, parts: list[_Part]) -> Difference:
+def _numbered(spec: TargetSpec, parts: list[Part]) -> Difference:
     drafts, values, start = [], [], 0
     for part in parts:
         allowed = part.drafts.filter(pl.col("verb").cast(pl.String).is_in(sorted(_doable(spec))))
@@ -108,41 +87,17 @@ def _doable(spec: TargetSpec) -> set[str]:
     return {str(verb) for verb in spec.verbs} | {Verb.ADOPT_USER.value, Verb.ADOPT_GROUP.value}
 
 
-def _verb(verb: Verb) -> pl.Expr:
-    return pl.lit(verb.value).cast(VERBS).alias("verb")
-
-
-def _granted() -> pl.Expr:
-    return pl.lit(Evidence.GRANT.value).cast(EVIDENCES).alias("evidence")
-
-
-def _long(rows: pl.DataFrame, pairs: dict[str, tuple[pl.Expr, pl.Expr]]) -> pl.DataFrame:
-    """One row for each attribute of each row of `rows` (which has `at`) whose two expressions differ."""
-    parts = [
-        rows.select("at", attribute=pl.lit(name), before=before.cast(pl.String), after=after.cast(pl.String)).filter(
-            pl.col("before").ne_missing(pl.col("after"))
-        )
-        for name, (before, after) in pairs.items()
-    ]
-    empty = {"at": pl.Int32, "attribute": pl.String, "before": pl.String, "after": pl.String}
-    return pl.concat(parts) if parts else pl.DataFrame(schema=empty)
-
-
-def _at(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(at=pl.int_range(pl.len(), dtype=pl.Int32))
-
-
-def _adoptions(both: pl.DataFrame, pairing: Pairing) -> _Part:
-    rows = _at(both.join(pairing.pairs.select("user_key", "rule", "evidence"), on="user_key", suffix="_pair"))
-    return _Part(
+def _adoptions(both: pl.DataFrame, pairing: Pairing) -> Part:
+    rows = placed(both.join(pairing.pairs.select("user_key", "rule", "evidence"), on="user_key", suffix="_pair"))
+    return Part(
         rows.select(
             "at",
             "person_key",
             "person_id",
             "user_key",
             "evidence_tenant",
-            _verb(Verb.ADOPT_USER),
-            _granted(),
+            as_verb(Verb.ADOPT_USER),
+            granted(),
             object_id="remote_id",
             user_name="user_name_held",
             reason=pl.format("paired by {}: {}", "rule", "evidence_pair"),
@@ -151,12 +106,12 @@ def _adoptions(both: pl.DataFrame, pairing: Pairing) -> _Part:
     )
 
 
-def _switches(both: pl.DataFrame) -> _Part:
+def _switches(both: pl.DataFrame) -> Part:
     """Deactivations and reactivations; what the target does not show is not compared."""
     off = ~pl.col("active") & pl.col("active_held") & pl.col("may_deactivate")
     on = pl.col("active") & ~pl.col("active_held") & (pl.col("may_create") | pl.col("may_update"))
-    rows = _at(both.filter(off | on))
-    return _Part(
+    rows = placed(both.filter(off | on))
+    return Part(
         rows.select(
             "at",
             "person_key",
@@ -173,7 +128,7 @@ def _switches(both: pl.DataFrame) -> _Part:
             object_id="remote_id",
             user_name="user_name_held",
         ),
-        _long(rows, {"active": (pl.col("active_held"), pl.col("active"))}),
+        long(rows, {"active": (pl.col("active_held"), pl.col("active"))}),
     )
 
 
@@ -183,10 +138,10 @@ def _creates(
     people: pl.DataFrame,
     whose: pl.DataFrame,
     waiting: pl.Series,
-) -> _Part:
+) -> Part:
     """Users for active persons in scope who have none. One that an administrator deleted is created again only on request."""
     lost = existing.users.filter(pl.col("owned") & ~pl.col("present")).select("person_key").drop_nulls()
-    rows = _at(
+    rows = placed(
         people.filter(pl.col("active") & pl.col("in_scope") & pl.col("may_create") & pl.col("user_name").is_not_null())
         .join(whose, on="person_key", how="anti")
         .filter(~pl.col("person_key").is_in(waiting.implode()))
@@ -198,18 +153,18 @@ def _creates(
         "person_id",
         "user_name",
         "evidence_tenant",
-        _verb(Verb.CREATE_USER),
-        _granted(),
+        as_verb(Verb.CREATE_USER),
+        granted(),
         object_id=pl.format("person:{}", "person_id"),
         caution=pl.when(gone).then(pl.lit(FOREIGN_DELETE)),
     )
     nothing = pl.lit(None, dtype=pl.String)
-    return _Part(drafts, _long(rows, {name: (nothing, pl.col(name)) for name in spec.attributes}))
+    return Part(drafts, long(rows, {name: (nothing, pl.col(name)) for name in spec.attributes}))
 
 
-def _updates(spec: TargetSpec, both: pl.DataFrame) -> _Part:
+def _updates(spec: TargetSpec, both: pl.DataFrame) -> Part:
     """Attributes that are known to differ. A desired null means that nobody says anything, and changes nothing."""
-    rows = _at(both.filter(pl.col("active") & pl.col("may_update")))
+    rows = placed(both.filter(pl.col("active") & pl.col("may_update")))
     pairs = {}
     for name in spec.attributes:
         if name == "user_name":
@@ -220,22 +175,22 @@ def _updates(spec: TargetSpec, both: pl.DataFrame) -> _Part:
         if name in ANY_CASE:
             same |= (pl.col(name).str.to_lowercase() == held.str.to_lowercase()).fill_null(value=False)
         pairs[name] = (held, pl.when(same).then(held).otherwise(pl.col(name)))
-    values = _long(rows, pairs)
+    values = long(rows, pairs)
     drafts = rows.join(values.select("at").unique(), on="at", how="semi").select(
         "at",
         "person_key",
         "person_id",
         "user_key",
         "evidence_tenant",
-        _verb(Verb.UPDATE_USER),
-        _granted(),
+        as_verb(Verb.UPDATE_USER),
+        granted(),
         object_id="remote_id",
         user_name="user_name_held",
     )
-    return _Part(drafts, values)
+    return Part(drafts, values)
 
 
-def _renames(spec: TargetSpec, both: pl.DataFrame, here: pl.DataFrame, named: frozenset[int], *, rename: bool) -> _Part:
+def _renames(spec: TargetSpec, both: pl.DataFrame, here: pl.DataFrame, named: frozenset[int], *, rename: bool) -> Part:
     """User names that differ by more than capitals. Drafted even where `rename` is off, to be shown and never sent."""
     known = (pl.col("known") & pl.lit(KNOWN["user_name"], pl.UInt32)) != 0
     live = both.filter(pl.col("active") & pl.col("may_update") & known & pl.col("user_name").is_not_null())
@@ -244,7 +199,7 @@ def _renames(spec: TargetSpec, both: pl.DataFrame, here: pl.DataFrame, named: fr
     live = live.with_columns(
         form=folded(live.get_column("user_name")), form_held=folded(live.get_column("user_name_held"))
     )
-    rows = _at(live.filter((pl.col("form") != pl.col("form_held")) & ~pl.col("person_key").is_in(sorted(named))))
+    rows = placed(live.filter((pl.col("form") != pl.col("form_held")) & ~pl.col("person_key").is_in(sorted(named))))
     held_names = folded(here.get_column("user_name")).unique()
     taken = pl.col("form").is_in(held_names.implode())
     drafts = rows.select(
@@ -253,18 +208,18 @@ def _renames(spec: TargetSpec, both: pl.DataFrame, here: pl.DataFrame, named: fr
         "person_id",
         "user_key",
         "evidence_tenant",
-        _verb(Verb.RENAME_USER),
-        _granted(),
+        as_verb(Verb.RENAME_USER),
+        granted(),
         object_id="remote_id",
         user_name="user_name_held",
         caution=pl.when(not rename).then(pl.lit(RENAME_OFF)).when(taken).then(pl.lit(NAME_TAKEN)),
     )
-    return _Part(drafts, _long(rows, {"user_name": (pl.col("user_name_held"), pl.col("user_name"))}))
+    return Part(drafts, long(rows, {"user_name": (pl.col("user_name_held"), pl.col("user_name"))}))
 
 
 def _groups(
     spec: TargetSpec, existing: Existing, desired: Desired, both: pl.DataFrame, creates: pl.DataFrame
-) -> list[_Part]:
+) -> list[Part]:
     """Groups to create or adopt, and their edges."""
     del spec
     here = existing.groups.filter("present").join(existing.traits, on="group_key", how="left", maintain_order="left")
@@ -272,85 +227,24 @@ def _groups(
     here = here.sort("owned", "group_key", descending=[True, False]).unique("form", keep="first", maintain_order=True)
     wanted = desired.groups.with_columns(form=folded(desired.groups.get_column("name")))
     groups = wanted.join(here, on="form", how="left", maintain_order="left")
-    fresh = _at(groups.filter(pl.col("group_key").is_null()))
-    strange = _at(groups.filter(pl.col("group_key").is_not_null() & ~pl.col("owned")))
+    fresh = placed(groups.filter(pl.col("group_key").is_null()))
+    strange = placed(groups.filter(pl.col("group_key").is_not_null() & ~pl.col("owned")))
     nothing = pl.lit(None, dtype=pl.String)
-    create = _Part(
+    create = Part(
         fresh.select(
-            "at", _verb(Verb.CREATE_GROUP), _granted(), object_id=pl.format("group:{}", "name"), group_name="name"
+            "at", as_verb(Verb.CREATE_GROUP), granted(), object_id=pl.format("group:{}", "name"), group_name="name"
         )
     )
-    adopt = _Part(
+    adopt = Part(
         strange.select(
             "at",
-            _verb(Verb.ADOPT_GROUP),
-            _granted(),
+            as_verb(Verb.ADOPT_GROUP),
+            granted(),
             object_id="remote_id",
             group_name="held",
             reason=pl.format("named by a rule (line {})", pl.col("line").cast(pl.String).fill_null("?")),
             caution=pl.lit(ADOPT),
         ),
-        _long(strange, {"policy": (nothing, pl.col("policy"))}),
+        long(strange, {"policy": (nothing, pl.col("policy"))}),
     )
-    return [create, adopt, *_edges(existing, desired, groups, both, creates)]
-
-
-def _packed(group: str, person: str) -> pl.Expr:
-    return (pl.col(group).cast(pl.Int64) * (1 << 32) + pl.col(person).cast(pl.Int64)).alias("edge")
-
-
-def _edges(
-    existing: Existing, desired: Desired, groups: pl.DataFrame, both: pl.DataFrame, creates: pl.DataFrame
-) -> list[_Part]:
-    """Memberships to add and, in exact groups whose tenants were read completely, to remove."""
-    people = pl.concat(
-        [
-            both.filter("active").select(
-                "person_key", "person_id", "user_key", "evidence_tenant", user_name="user_name_held"
-            ),
-            creates.select(
-                "person_key",
-                "person_id",
-                "evidence_tenant",
-                "user_name",
-                user_key=pl.lit(None, dtype=pl.Int32),
-            ).select("person_key", "person_id", "user_key", "evidence_tenant", "user_name"),
-        ]
-    )
-    names = groups.select(
-        "group_no", "group_key", "policy", "trusted", "implicit", group_name=pl.coalesce("held", "name")
-    )
-    held = (
-        existing.memberships.join(names.select("group_key", "group_no").drop_nulls(), on="group_key")
-        .join(people.select("user_key", "person_key").drop_nulls(), on="user_key")
-        .select("owned", _packed("group_no", "person_key"))
-    )
-    wanted = desired.memberships.select(_packed("group_no", "person_key"))
-    add = _described(wanted.join(held, on="edge", how="anti"), names, people)
-    # The target itself puts the users it creates into its default groups.
-    add = add.filter(~(pl.col("implicit").fill_null(value=False) & pl.col("user_key").is_null()))
-    remove = _described(held.join(wanted, on="edge", how="anti"), names, people)
-    remove = remove.filter((pl.col("policy") == "exact") & pl.col("trusted"))
-    mark = pl.format("{}|{}", "group_name", "person_id")
-    columns = ["at", "person_key", "person_id", "user_key", "evidence_tenant", "user_name", "group_name"]
-    return [
-        _Part(_at(add).select(*columns, _verb(Verb.ADD_MEMBER), _granted(), object_id=mark)),
-        _Part(
-            _at(remove).select(
-                *columns,
-                _verb(Verb.REMOVE_MEMBER),
-                pl.lit(Evidence.ABSENT.value).cast(EVIDENCES).alias("evidence"),
-                object_id=mark,
-                reason=pl.lit("no longer a member in any tenant behind this group"),
-                caution=pl.when(~pl.col("owned")).then(pl.lit(FOREIGN_EDGE)),
-            )
-        ),
-    ]
-
-
-def _described(edges: pl.DataFrame, names: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
-    """Packed edges with their group and person; edges of persons who have and get no user fall away."""
-    ends = edges.with_columns(
-        group_no=(pl.col("edge") // (1 << 32)).cast(pl.Int32), person_key=(pl.col("edge") % (1 << 32)).cast(pl.Int32)
-    )
-    return ends.join(people, on="person_key").join(names, on="group_no")
+    return [create, adopt, *edges(existing, desired, groups, both, creates)]

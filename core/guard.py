@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from core.diff import ADOPT, FOREIGN_DELETE, FOREIGN_EDGE, NAME_TAKEN, RENAME_OFF
+from core.draft import ADOPT, FOREIGN_DELETE, FOREIGN_EDGE, NAME_TAKEN, RENAME_OFF
 from core.guard_facts import Found, GuardFacts, Question, by
 from core.guard_limits import limits, seats, window
 from core.model import REDUCES_ACCESS, Evidence, Hold, Verb

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from core.diff import RENAME_OFF, Difference
+from core.diff import Difference
+from core.draft import RENAME_OFF
 from core.frames import CHANGE, CHANGE_VALUE, EVIDENCES, VERBS, conform
 from core.model import INVERSE, Evidence, Hold, PlanHeader, Verb
 from core.names import folded

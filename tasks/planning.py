@@ -99,7 +99,7 @@ def work_out(
 
 
 def _empty() -> Ordered:
-    from core.diff import DRAFT, VALUE
+    from core.draft import DRAFT, VALUE
 
     return order([Difference(pl.DataFrame(schema=DRAFT), pl.DataFrame(schema=VALUE))])
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from core.diff import DRAFT, VALUE, Difference
+from core.diff import Difference
+from core.draft import DRAFT, VALUE
 from core.frames import APPROVAL, WINDOW, conform
 from core.guard import guard, waits
 from core.guard_facts import POPULATION, GuardFacts

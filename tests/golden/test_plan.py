@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from core.diff import DRAFT, VALUE, Difference
+from core.diff import Difference
+from core.draft import DRAFT, VALUE
 from core.frames import conform
 from core.guard import guard
 from core.guard_facts import POPULATION, GuardFacts, Question
