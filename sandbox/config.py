@@ -8,7 +8,7 @@ directory: demo                       # permanent: person ids are made from it
 state: .onefold
 timezone: UTC
 
-precedence: [corp, acquired, hr]      # corp decides about people whom both tenants know
+precedence: [corp, acquired{rank}, hr]      # corp decides about people whom both tenants know
 
 tenants:
   corp:
@@ -43,7 +43,7 @@ tenants:
         email: work_email
         title: job_title
         ends_on: last_day
-
+{partner}
 {targets}
 
 adopt: {{by: [employee_number, verified_email, user_name], ambiguous: hold}}   # Confluence shows no addresses
@@ -63,6 +63,18 @@ limits:
   add_member: {{floor: 2000}}
 protect: {{users: [svc-*, build.bot]}}
 """
+PARTNER = """\
+  partner:                            # pushes SCIM to `onefold serve`; its token: `onefold token new partner`
+    kind: inbox
+    mode: live
+    may: [create, update, deactivate, groups, attributes]
+    verified_domains: [partner.example]
+run:
+  scheduled: apply_safe               # a push starts a run that may write what no guard holds
+  after_push: {quiet: 3s}             # the default gathers 30 s of joiners; leavers wait for 2 s here as there
+"""
+RULE = """
+  - {from: {tenant: partner, name: "Jira-*"}, to: "lower(group_name)", members: add_only, targets: [jira]}"""
 TARGETS = """\
 targets:
   jira:
@@ -82,9 +94,17 @@ targets:
 
 
 def demo_config(
-    *, corp_url: str, acquired_url: str, hr_glob: str, jira_url: str | None, confluence_url: str | None
+    *,
+    corp_url: str,
+    acquired_url: str,
+    hr_glob: str,
+    jira_url: str | None,
+    confluence_url: str | None,
+    partner: bool = False,
 ) -> str:
     """The text of `onefold.yaml`. `hr_glob` is relative to it. Without both target URLs Onefold only consolidates.
+
+    `partner`: a third tenant, which pushes SCIM; it needs both targets.
 
     It refers to `DEMO_SCIM_TOKEN`, and with targets to `DEMO_JIRA_TOKEN` and `DEMO_CONFLUENCE_TOKEN`.
     """
@@ -96,4 +116,7 @@ def demo_config(
         targets=TARGETS.format(jira_url=jira_url, confluence_url=confluence_url) if both else "targets: {}",
         jira=", targets: [jira]" if both else "",
         confluence=", targets: [confluence]" if both else "",
+        rank=", partner" if partner else "",
+        partner=PARTNER if partner else "",
+        rule=RULE if partner else "",
     )

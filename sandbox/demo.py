@@ -1,7 +1,8 @@
 """The main job on a made-up company, from nothing: `make demo`. Drives the `onefold` command as an admin would.
 
 Two real SCIM servers and an HR export go into stand-ins of Jira and Confluence that hold hand-made users already:
-adoption plan, approval, apply, a run that writes nothing; then a leaver, a rename and a joiner, and exactly those writes.
+adoption plan, approval, apply, a run that writes nothing; then a leaver, a rename and a joiner, and exactly those writes;
+then a partner that pushes SCIM to `onefold serve`, whose leaver is disabled within seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from sandbox.config import demo_config
+from sandbox.demo_partner import Partner, Served
 from sandbox.scim import ScimServer, apply_event, seed
 from sandbox.serve import Sandbox
 from sandbox.world import World, company
@@ -42,6 +47,17 @@ class Demo:
     quiet: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command finds its config and its credentials by."""
+        return {
+            **os.environ,
+            "ONEFOLD_CONFIG": str(self.folder / "onefold.yaml"),
+            "DEMO_SCIM_TOKEN": TOKEN,
+            "DEMO_JIRA_TOKEN": self.box.jira.token,
+            "DEMO_CONFLUENCE_TOKEN": self.box.confluence.token,
+        }
+
     def say(self, text: str) -> None:
         """A line between two commands."""
         if not self.quiet:
@@ -60,15 +76,8 @@ class Demo:
         return document
 
     def _run(self, words: list[str], ok: tuple[int, ...]) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "ONEFOLD_CONFIG": str(self.folder / "onefold.yaml"),
-            "DEMO_SCIM_TOKEN": TOKEN,
-            "DEMO_JIRA_TOKEN": self.box.jira.token,
-            "DEMO_CONFLUENCE_TOKEN": self.box.confluence.token,
-        }
         done = subprocess.run(
-            [sys.executable, "-m", "flows", *words], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "flows", *words], env=self.environment, capture_output=True, text=True, check=False
         )
         if done.returncode not in ok:
             raise DemoError(f"onefold {' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -121,8 +130,30 @@ def run(demo: Demo) -> dict[str, Any]:
     demo.say("6. And again: zero writes")
     demo.onefold("sync", "--apply", ok=(0, HELD))
     expect("writes at the end", demo.writes(), {"jira": 0, "confluence": 0})
+    figures["partner"] = pushed(demo)
     figures["seconds"] = demo.seconds
     return figures
+
+
+def pushed(demo: Demo) -> dict[str, Any]:
+    """A partner pushes its people to the inbox, then a leaver; from each push on the inbox's own runner does the work."""
+    demo.say("7. A partner pushes SCIM to the inbox: `onefold serve` is running, and nobody runs anything else")
+    configure(demo.folder, demo.urls, demo.box, partner=True)
+    secret = demo.onefold("token", "new", "partner")["token"]
+    headers = {"Authorization": f"Bearer {secret}"}
+    with (
+        Served(demo.folder / "onefold.yaml", demo.environment) as served,
+        httpx.Client(base_url=served.url, headers=headers, timeout=30, trust_env=False) as client,
+    ):
+        partner = Partner.of(demo.world, client, demo.box)
+        many, seconds = partner.push_all()
+        demo.say(f"   {many} people pushed; all of them in Jira {seconds:g} s later")
+        sealed = demo.onefold("inbox", "seal", "partner", "--users", str(many))
+        demo.say(f"   The first load is over: sealed with {sealed['users']} users and {sealed['groups']} group")
+        who, took = partner.push_leaver()
+        told = ", ".join(f"in {name.title()} after {each:g} s" for name, each in took.items())
+        demo.say(f"   The partner disables {who}: disabled {told}, two of them to gather further leavers")
+    return {"people": many, "created_seconds": seconds, "disabled_seconds": took}
 
 
 def prepare(folder: Path, world: World, urls: dict[str, str], box: Sandbox) -> None:
@@ -131,18 +162,25 @@ def prepare(folder: Path, world: World, urls: dict[str, str], box: Sandbox) -> N
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700)
     (folder / "hr.csv").write_text(world.hr_csv(), encoding="utf-8")
+    configure(folder, urls, box, partner=False)
+
+
+def configure(folder: Path, urls: dict[str, str], box: Sandbox, *, partner: bool) -> None:
+    """Writes the config; `partner` joins later."""
     text = demo_config(
         corp_url=urls["corp"],
         acquired_url=urls["acquired"],
         hr_glob="hr.csv",
         jira_url=box.jira.url,
         confluence_url=box.confluence.url,
+        partner=partner,
     )
     (folder / "onefold.yaml").write_text(text, encoding="utf-8")
 
 
 def main() -> int:
     """Runs the demo in `.demo`; the state stays there to explore."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything it started is ended
     world = company()
     began = time.monotonic()
     with (
@@ -157,7 +195,7 @@ def main() -> int:
         demo = Demo(FOLDER.absolute(), box, world, urls)
         try:
             figures = run(demo)
-        except DemoError as error:
+        except (RuntimeError, httpx.HTTPError) as error:
             sys.stderr.write(f"{error}\n")
             return 1
     sys.stdout.write(

@@ -29,7 +29,7 @@ GROUPS = {
 }
 LICENCE = {"jira": "jira-software-users", "confluence": "confluence-users"}
 ADMINS = {"jira": "jira-administrators", "confluence": "confluence-administrators"}
-SEATS = {"jira": {"jira-software": 500}, "confluence": {"confluence": 500}}
+SEATS = {"jira": {"jira-software": 600}, "confluence": {"confluence": 600}}
 
 
 def existing(world: World) -> dict[str, Any]:
