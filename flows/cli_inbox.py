@@ -272,21 +272,40 @@ def token_revoke(
 @command
 def inbox_seal(
     tenant: TenantArgument,
-    users: Annotated[int | None, typer.Option("--users", help="Refuse unless exactly so many users are there.")] = None,
+    *,
+    users: Annotated[
+        int | None, typer.Option("--users", help="So many users are expected, no more and no fewer.")
+    ] = None,
     groups: Annotated[int | None, typer.Option("--groups", help="The same for groups.")] = None,
+    expect: Annotated[
+        Path | None, typer.Option("--expect", help="The provider's export of user names: CSV, or one a line.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Seal although something is not as expected.")] = False,
+    show: Annotated[bool, typer.Option("--show", "--dry-run", help="Only show; change nothing.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
     """Says that the first load is over: from now on removals that are pushed count. Shows what was pushed against what is expected."""
     from connectors.inbox.desk import desk
+    from connectors.inbox.pushed import expect as remembered
+    from connectors.inbox.pushed import pushed
+    from flows.seal_text import seal_text
+    from tasks.sealing import compare, expected_of
 
-    _, path = _opened(config, tenant)
+    inst, path = _opened(config, tenant)
     with desk(path) as open_desk:
-        before, fresh = open_desk.seal(tenant, users=users, groups=groups)
-    word = "Sealed" if fresh else "Was sealed already"
-    document = {"tenant": tenant, "sealed": True, "fresh": fresh, "users": before.users, "groups": before.groups}
-    emit(document, f"{word}: {tenant} holds {before.users} users and {before.groups} groups.", as_json=as_json)
-    return Exit.DONE
+        before = open_desk.status(tenant)
+        held = open_desk.ask(pushed(before))
+        wanted = expected_of(inst, before, held, users=users, groups=groups, file=expect)
+        found = compare(held, wanted)
+        refused = bool(found.problems) and not force
+        if not show and before.sealed_at is None:
+            open_desk.do(remembered(before.tenant_no, wanted.users, wanted.groups))
+        fresh = not (show or refused) and open_desk.seal(tenant)[1]
+    sealed = fresh or before.sealed_at is not None
+    text = seal_text(before, found, now=_now(), sealed=sealed and not refused, fresh=fresh)
+    emit({"tenant": tenant, "sealed": sealed, "fresh": fresh, **found.document()}, text, as_json=as_json)
+    return Exit.REFUSED if refused and not show else Exit.DONE
 
 
 @inbox.command("rebuild")

@@ -25,7 +25,7 @@ class InboxTenant:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One tenant in the store. `seq` is its watermark; it is filling until it was sealed."""
+    """One tenant in the store. `seq` is its watermark; it is filling until it was sealed. What is expected: None when nobody said."""
 
     tenant_no: int
     name: str
@@ -36,6 +36,8 @@ class Status:
     sealed_at: str | None
     checkpoint_seq: int
     pruned_seq: int
+    expected_users: int | None
+    expected_groups: int | None
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ def entered(tenants: Sequence[InboxTenant]) -> Operation[list[Status]]:
 def statuses() -> Operation[list[Status]]:
     """Every tenant of the store, in the order of their names."""
     rows = yield from every(sql.TENANTS)
-    return [Status(*row[:7], *row[9:]) for row in rows]
+    return [Status(*row[:7], *row[9:11], *row[7:9]) for row in rows]
 
 
 def meta(name: str, value: str) -> Operation[str]:

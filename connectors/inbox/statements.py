@@ -178,6 +178,19 @@ WATERMARK = "SELECT tenant_no, seq, sealed_at, pruned_seq, user_count, group_cou
 DUPLICATES = """SELECT external_id, count(*) FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL
     AND external_id IS NOT NULL GROUP BY external_id HAVING count(*) > 1 ORDER BY external_id LIMIT ?"""
 
+# --- what was pushed, against what is expected
+EXPECT = "UPDATE inbox_tenant SET expected_users = ?, expected_groups = ? WHERE tenant_no = ?"
+PUSHED_USERS = "SELECT id, name, doc, deleted_at FROM inbox_user WHERE tenant_no = ? AND id > ? ORDER BY id LIMIT ?"
+GROUPS_COUNT = "SELECT count(*) FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL"
+GROUPS_EMPTY = "SELECT count(*) FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL AND members = 0"
+MEMBERS_COUNT = "SELECT count(*) FROM inbox_member WHERE tenant_no = ? AND removed = 0"
+MEMBERS_UNKNOWN = """SELECT count(*) FROM inbox_member m WHERE m.tenant_no = ? AND m.removed = 0
+    AND NOT EXISTS (SELECT 1 FROM inbox_user u WHERE u.tenant_no = m.tenant_no AND u.id = m.member_id)
+    AND NOT EXISTS (SELECT 1 FROM inbox_group g WHERE g.tenant_no = m.tenant_no AND g.id = m.member_id)"""
+REPEATED_COUNT = """SELECT count(*) FROM (SELECT external_id FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL
+    AND external_id IS NOT NULL GROUP BY external_id HAVING count(*) > 1) AS repeated"""
+EVENT_AT = "SELECT at FROM inbox_event WHERE tenant_no = ? AND seq = ?"
+
 # --- checkpoints: whole rows of one tenant, in the order of their keys
 KEYS = {"inbox_user": ("id",), "inbox_group": ("id",), "inbox_member": ("group_id", "member_id")}
 RESOURCE_ROW = "id, born, seq, name, external_id, doc, cleared, created_at, changed_at, deleted_at, writer, provider, contested, members"

@@ -102,6 +102,128 @@ def test_seal_and_rebuild(onefold, tmp_path):
     assert (code, proof["equal"], len(proof["differences"])) == (4, False, 1)
 
 
+@pytest.fixture
+def filled(tmp_path):
+    """An inbox as a first load leaves it: three users, one of them off, one gone; a group with a stranger, an empty one."""
+    from tests.inbox.conftest import Inbox
+
+    inbox = Inbox(tmp_path / ".onefold/inbox/inbox.sqlite", ("corp",))
+    corp = inbox.caller("corp")
+    ada, bob = corp.user("Ada@corp.example", externalId="1"), corp.user("bob@corp.example", externalId="1")
+    corp.user("eve@corp.example", active=False)
+    assert corp("DELETE", f"/Users/{corp.user('gone@corp.example')}").status_code == 204
+    corp.group("crew", [ada, bob, "never-pushed"])
+    corp.group("empty")
+    inbox.close()
+
+
+def test_seal_shows_what_was_pushed(onefold, filled):
+    """--show counts everything an administrator asks for, in JSON and in words, and changes nothing."""
+    code, shown = onefold("inbox", "seal", "corp", "--show")
+    assert (code, shown["sealed"], shown["fresh"]) == (0, False, False)
+    last = shown["pushed"].pop("last_push_at")
+    assert shown["pushed"] == {
+        "users": 3, "active": 2, "inactive": 1, "deleted": 1, "groups": 2, "empty_groups": 1, "memberships": 3,
+        "members_never_pushed": 1, "repeated_external_ids": 1,
+    }  # fmt: skip
+    assert last.startswith("20")
+    assert onefold("inbox", "seal", "corp", "--show", "--users", "9")[1]["problems"] == [
+        "the inbox holds 3 users, not 9"
+    ]
+    assert onefold("inbox", "seal", "corp", "--dry-run")[1]["expected"]["users"] is None
+
+
+def test_seal_says_it_in_words(filled, onefold, capsys):
+    """The text names the counts, how long it is quiet, and what to do."""
+    assert main(["inbox", "seal", "corp", "--groups", "4"]) == 5
+    text = capsys.readouterr().out
+    for words in ("filling since", "event 7, quiet for", "of members never pushed", "Not sealed. Wait", "--force"):
+        assert words in text
+    assert "the inbox holds 2 groups, not 4" in text
+    assert main(["inbox", "seal", "corp", "--groups", "2"]) == 0
+    assert "Sealed: corp holds 3 users and 2 groups." in capsys.readouterr().out
+
+
+def test_seal_remembers_what_was_expected(onefold, filled):
+    """A count said once holds for later attempts while the inbox is filling; --force goes over it."""
+    assert onefold("inbox", "seal", "corp", "--users", "4")[0] == 5
+    code, again = onefold("inbox", "seal", "corp")
+    assert (code, again["sealed"], again["expected"]["users"]) == (5, False, 4)
+    code, forced = onefold("inbox", "seal", "corp", "--force")
+    assert (code, forced["sealed"], forced["fresh"]) == (0, True, True)
+    assert forced["problems"] == ["the inbox holds 3 users, not 4"]
+    assert onefold("inbox", "seal", "corp")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("export", "differing"),
+    [
+        ("ADA@corp.example\nbob@corp.example\n", ([], [])),
+        ("userPrincipalName\nada@corp.example\n\nbob@corp.example\n", ([], [])),
+        ("Login;First name\nada@corp.example;Ada\nzoe@corp.example;Zoe\n", (["zoe@corp.example"], ["bob@corp.example"])),
+        ("\ufeffid,User name\n1,ada@corp.example\n2,gone@corp.example\n3,bob@corp.example\n", (["gone@corp.example"], [])),
+    ],
+)  # fmt: skip
+def test_seal_against_an_export(onefold, filled, tmp_path, export, differing):
+    """Names of the provider's export, one a line or in a column, without case: who is missing and who is too many; who is off is not."""
+    missing, unexpected = differing
+    (tmp_path / "export.csv").write_text(export, encoding="utf-8")
+    code, shown = onefold("inbox", "seal", "corp", "--expect", "export.csv")
+    assert code == (5 if missing or unexpected else 0)
+    assert shown["missing"] == {"count": len(missing), "first": missing}
+    assert shown["unexpected"] == {"count": len(unexpected), "first": unexpected}
+
+
+def test_seal_names_the_first_twenty(onefold, filled, tmp_path, capsys):
+    """Of many that are missing the first twenty are named and all are counted."""
+    (tmp_path / "export.txt").write_text("".join(f"user{place:03}\n" for place in range(45)))
+    _, shown = onefold("inbox", "seal", "corp", "--expect", "export.txt")
+    assert (shown["missing"]["count"], len(shown["missing"]["first"])) == (45, 20)
+    main(["inbox", "seal", "corp", "--expect", "export.txt"])
+    assert "user019 and 25 more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("export", "words"),
+    [
+        (None, "does not exist"),
+        ("", "is empty"),
+        ("a,b\n1,2\n", "no column of user names"),
+        ("userName,b\n1\n", "cells"),
+    ],
+)
+def test_exports_that_cannot_be_read(onefold, filled, tmp_path, export, words):
+    """One sentence says what is wrong with the export; nothing is sealed."""
+    if export is not None:
+        (tmp_path / "export.csv").write_text(export)
+    code, told = onefold("inbox", "seal", "corp", "--expect", "export.csv")
+    assert (code, words in told["problem"] or words in json.dumps(told["problems"])) == (2, True)
+    assert onefold("inbox", "seal", "corp", "--show")[1]["sealed"] is False
+
+
+def test_seal_asks_for_whom_it_knew_before(onefold, tmp_path):
+    """A tenant that was read from files and pushes now: whom Onefold knew and nobody pushed is named, and refused."""
+    config = CONFIG.replace("corp: {kind: inbox}", "corp: {kind: files, accounts: {glob: corp.csv}}", 1)
+    (tmp_path / "onefold.yaml").write_text(
+        config.replace("  pool: {kind: inbox, shared: true, tenants: {corp: {segment: corp}}}\n", "")
+    )
+    (tmp_path / "corp.csv").write_text(
+        "native_id,user_name,email\n1,ada,ada@corp.example\n2,zoe,zoe@corp.example\n3,bob@corp.example,bob@corp.example\n"
+    )
+    assert onefold("plan")[0] == 0
+    (tmp_path / "onefold.yaml").write_text(CONFIG)
+    from tests.inbox.conftest import Inbox
+
+    inbox = Inbox(tmp_path / ".onefold/inbox/inbox.sqlite", ("corp",))
+    corp = inbox.caller("corp")
+    corp.user("ada@corp.example")
+    corp.user("BOB@corp.example")
+    inbox.close()
+    code, shown = onefold("inbox", "seal", "corp")
+    assert (code, shown["not_pushed_again"]) == (5, {"count": 1, "first": ["zoe"]})
+    assert onefold("inbox", "seal", "corp", "--force")[1]["fresh"] is True
+
+
 @pytest.mark.parametrize(
     ("tenants", "words"),
     [
