@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: all demo test check test-system bench golden lock new-connector
+.PHONY: all demo test check test-system campaign bench golden lock new-connector
 all: check test
 
 $(VENV)/.ready: requirements.lock pyproject.toml
@@ -20,7 +20,7 @@ demo: $(VENV)/.ready  ## the main job on a made-up company, from nothing
 	$(BIN)/python -m sandbox.demo
 
 test: $(VENV)/.ready  ## everything that needs no other server
-	$(BIN)/python -m pytest -m "not system"
+	$(BIN)/python -m pytest -m "not system and not campaign"
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -29,8 +29,11 @@ check: $(VENV)/.ready
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-test-system: $(VENV)/.proof  ## real servers, vendor clients, kill campaigns
-	$(BIN)/python -m pytest -m system
+test-system: $(VENV)/.proof  ## real servers, vendor clients, kill campaigns, and a little of `make campaign`
+	ONEFOLD_CAMPAIGN_REQUESTS=2000 $(BIN)/python -m pytest -m "system or campaign"
+
+campaign: $(VENV)/.ready  ## hostile input for minutes; prints its seed, ONEFOLD_CAMPAIGN_SEED=N replays it
+	$(BIN)/python -m pytest -m campaign -s
 
 bench: $(VENV)/.ready  ## figures of the rooms that exist
 	$(BIN)/python benchmarks/identity.py

@@ -159,6 +159,7 @@ def _config(service: Service, serving: Serving) -> uvicorn.Config:
         config = uvicorn.Config(
             service,
             http="h11",
+            ws="none",  # else an upgrade that nobody offered is answered 500
             loop="asyncio",
             lifespan="on",
             access_log=False,

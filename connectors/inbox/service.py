@@ -34,6 +34,7 @@ from core.errors import TransientError
 log = logging.getLogger("onefold.inbox")
 BUSY_SECONDS = 5
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+LOGGED = WITH_BODY | {"GET", "DELETE", "HEAD", "OPTIONS"}  # any other word is the client's own, and may be anything
 OnMoved = Callable[[str, int, bool], None]
 """Told after each commit that moved a tenant: its name, its newest number, whether somebody may have lost access."""
 
@@ -85,7 +86,10 @@ class Service:
             return
         began, noted = time.perf_counter(), Noted()
         answer = await self._answer(scope, receive, noted)
-        await send_answer(send, answer)
+        try:
+            await send_answer(send, answer)
+        except Exception as fault:  # noqa: BLE001 - the server below has ended the connection (a malformed chunk); it raises its own kinds
+            log.warning("an answer did not reach its client: %s", type(fault).__name__)
         if self.access is not None:
             self.access(_line(scope["method"], noted, answer, time.perf_counter() - began))
 
@@ -175,8 +179,9 @@ def _may_use(tenant: InboxTenant, segment: str | None) -> bool:
 
 
 def _line(method: str, noted: Noted, answer: Answer, seconds: float) -> str:
-    """One line of the access log. Nothing in it is about a person: no id, name, filter or address."""
+    """One line of the access log. Nothing in it is about a person, nor a word of the client: no id, name, filter or address."""
+    known = method if method in LOGGED else "other"
     return (
-        f'{{"at":"{stamp()}","tenant":"{noted.tenant}","token":"{noted.token_id}","method":"{method[:10]}",'
+        f'{{"at":"{stamp()}","tenant":"{noted.tenant}","token":"{noted.token_id}","method":"{known}",'
         f'"route":"{noted.route}","status":{answer.status},"bytes":{len(answer.body)},"ms":{seconds * 1000:.1f}}}'
     )
