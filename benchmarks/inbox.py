@@ -23,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # before this folder: `state` is the package, not this file
 
+from benchmarks.inbox_steady import steady
 from connectors.inbox.asking import Turn
 from connectors.inbox.checkpoint import checkpoint, rebuild
 from connectors.inbox.clock import stamp
@@ -181,6 +182,18 @@ def measure(folder: Path, users: int, seconds: float) -> None:
     after(path)
 
 
+def paced(folder: Path, users: int, seconds: float) -> None:
+    """The filled store at Entra's pace; with `--steady` alone it is filled first."""
+    path = folder / ".onefold/inbox/inbox.sqlite"
+    fresh = not path.exists()
+    with desk(path) as opened:
+        opened.do(entered([InboxTenant("corp")]))
+        token = opened.do(mint("corp", now=datetime.now(UTC))).text
+    if fresh:
+        fill(path, users)
+    steady(folder, token, users, seconds)
+
+
 def after(path: Path) -> None:
     """What the pipeline and the administrator do with the store."""
     source = Inbox(
@@ -211,17 +224,23 @@ def main() -> None:
     """Measures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=float, default=5, help="of each load")
+    parser.add_argument("--steady", type=float, default=60, help="seconds at 25 requests a second, twice; 0: none")
+    parser.add_argument("--only-steady", action="store_true")
     chosen = parser.parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores shared with the load generator, Python {platform.python_version()}, {CONNECTIONS} connections"
     )
-    if shutil.which("wrk") is None:
-        print("skipped: wrk is not installed; a load generator in Python would take the core under test")
-        return
     folder = Path(tempfile.mkdtemp(prefix="onefold-inbox-"))
     try:
-        measure(folder, chosen.users, chosen.seconds)
+        if chosen.only_steady:
+            pass
+        elif shutil.which("wrk") is None:
+            print("skipped: wrk is not installed; a load generator in Python would take the core under test")
+        else:
+            measure(folder, chosen.users, chosen.seconds)
+        if chosen.steady:
+            paced(folder, chosen.users, chosen.steady)
     finally:
         shutil.rmtree(folder)
 
