@@ -189,6 +189,7 @@ def _attributes(user: PushUser) -> dict[str, Any]:
         "name.familyName": user.family_name,
         "externalId": user.user_name.partition("@")[0],
         f"{ENTERPRISE}:employeeNumber": user.id,
+        "userType": user.user_type,
     }
 
 
@@ -205,5 +206,6 @@ def _resource(user: PushUser) -> dict[str, Any]:
         "name": {"familyName": user.family_name, "formatted": None, "givenName": user.given_name},
         "roles": [],
         "title": user.title,
+        "userType": user.user_type,
         ENTERPRISE: {"employeeNumber": user.id},
     }

@@ -138,6 +138,7 @@ def _resource(user: PushUser) -> dict[str, Any]:
         "emails": [{"primary": True, "value": user.user_name, "type": "work"}],
         "displayName": f"{user.given_name} {user.family_name}",
         "title": user.title or "",
+        "userType": user.user_type or "",
         "locale": "en-US",
         "externalId": user.id,
         "groups": [],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class PushUser:
-    """One user at the provider. `in_scope` false: unassigned; `deleted` for good."""
+    """One user at the provider. `in_scope` false: unassigned; `deleted` for good. `user_type` where it is mapped (Guest)."""
 
     id: str
     user_name: str
@@ -19,6 +19,7 @@ class PushUser:
     manager_id: str | None = None
     in_scope: bool = True
     deleted: bool = False
+    user_type: str | None = None
 
     @property
     def provisioned(self) -> bool:
