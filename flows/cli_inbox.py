@@ -199,7 +199,7 @@ def token_list(
     text = table(rows, ["tenant", "token", "state", "made", "ends", "used", "note"]) if rows else "No token yet."
     for each in warnings:
         hint = f"; run onefold token rotate {each.tenant}" if each.last else ""
-        text += f"\nWARNING {each.token_id} of {each.tenant} ends in {each.days} days{hint}"
+        text += f"\nWARNING {each.token_id} of {each.tenant} {each.words}{hint}"
     for day, address, many in failures:
         text += f"\n{many} failed attempts from {address} on {day}"
     listed = [

@@ -128,13 +128,16 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
     """Last good read per tenant, holds, quarantine, frozen names, and who is running."""
     from state.control import Control
     from state.ledger import Ledger
-    from state.snapshot import Snapshot
+    from state.snapshot import FOLDER, LATEST, Snapshot
     from tasks.expiry import ending_tokens, told
 
     inst = open_installation(config)
     ending = ending_tokens(inst)
-    if not inst.state.exists():
-        emit({"tenants": []}, "No run yet. Start with: onefold plan", as_json=as_json)
+    expiries = [{"tenant": t.tenant, "token_id": t.token_id, "days": t.days} for t in ending]
+    warnings = [f"WARNING {told(each)}" for each in ending]
+    if not (inst.state / FOLDER / LATEST).exists():
+        text = "\n".join(["No run yet. Start with: onefold plan", *warnings])
+        emit({"tenants": [], "expiries": expiries}, text, as_json=as_json)
         return Exit.DONE
     with Control.open(inst.state) as control:
         holder, frozen, holds = control.holder(), sorted(control.frozen()), control.mirrored("holds")
@@ -175,7 +178,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
             for each in quarantine
         ],
         "unsettled_calls": unknown,
-        "expiries": [{"tenant": t.tenant, "token_id": t.token_id, "days": t.days} for t in ending],
+        "expiries": expiries,
         "frozen": frozen,
     }
     lines = [f"plan {header.digest[:8] if header else 'none'}; snapshot {_age(age)} old"]
@@ -191,7 +194,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
     lines.append(f"holds: {len(holds)}; in quarantine: {len(quarantine)}; calls without an answer: {unknown}")
     lines += [f"  {each['id']} {each['target'] or ''}: {each['count']} {each['reason']}" for each in holds]
     lines += [f"  quarantine {each.target} {each.label}: {each.error}" for each in quarantine]
-    lines += [f"WARNING {told(each)}" for each in ending]
+    lines += warnings
     if frozen:
         lines.append(f"frozen: {', '.join(frozen)}")
     emit(document, "\n".join(lines), as_json=as_json)

@@ -10,16 +10,17 @@ from core.config import vanished
 from core.errors import OnefoldError
 from core.model import TargetMode, TenantMode
 from state.control import Control
+from tasks.expiry import ending_tokens, told
 from tasks.installation import Installation
 from tasks.secrets import resolved
 
 
 def check(inst: Installation, *, live: bool) -> list[Finding]:
-    """Findings about config, state, secrets and, when `live`, every tenant and target."""
+    """Findings about config, state, secrets, tokens that end and, when `live`, every tenant and target."""
     return [
         *_about_config(inst),
         *_about_secrets(inst),
-        *(_about_credentials(inst) if live else ()),
+        *(_about_credentials(inst) if live else _about_tokens(inst)),
     ]
 
 
@@ -51,6 +52,12 @@ def _about_secrets(inst: Installation) -> Iterator[Finding]:
             resolved(settings, path=path, base=inst.base, blocks=inst.blocks)
         except OnefoldError as error:
             yield Finding("error", error.field or path, error.problem, error.remedy or "")
+
+
+def _about_tokens(inst: Installation) -> Iterator[Finding]:
+    """What a live check says of each inbox tenant itself."""
+    for each in ending_tokens(inst):
+        yield Finding("warning", "token", told(each))
 
 
 def _about_credentials(inst: Installation) -> Iterator[Finding]:

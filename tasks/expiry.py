@@ -25,4 +25,4 @@ def ending_tokens(inst: Installation) -> list[Expiring]:
 def told(each: Expiring) -> str:
     """One line of a warning."""
     hint = f"; `onefold token rotate {each.tenant}` makes the next" if each.last else ""
-    return f"token {each.token_id} of tenant {each.tenant} ends on {each.expires_at[:10]}, in {each.days} days{hint}"
+    return f"token {each.token_id} of tenant {each.tenant} {each.words}{hint}"

@@ -55,7 +55,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Expiring:
-    """A valid token that ends soon: `stage` is the largest of 30, 14, 7, 1 days that is still ahead of it; `last` when no other token of the tenant lives longer."""
+    """A token that ends soon, or has ended with no other in its place: `stage` is the smallest of 30, 14, 7, 1 days that it is within, 0 when it has ended; `last` when no other token of the tenant lives longer."""
 
     token_id: str
     tenant: str
@@ -63,6 +63,13 @@ class Expiring:
     days: int
     stage: int
     last: bool
+
+    @property
+    def words(self) -> str:
+        """When it ends, or that it has."""
+        if self.stage:
+            return f"ends on {self.expires_at[:10]}, in {self.days} days"
+        return f"has ended on {self.expires_at[:10]} and no other is valid: this provider can push nothing"
 
 
 def _hash(text: str) -> str:
@@ -177,10 +184,13 @@ def to_address(text: str):  # type: ignore[no-untyped-def]  # noqa: ANN201 - ipa
 
 
 def expiring(tokens: Sequence[Token], now: datetime) -> list[Expiring]:
-    """Valid tokens that end within 30 days, the soonest first. Rotated ones whose successor lives longer are not `last`."""
+    """Valid tokens that end within 30 days, and of tenants without any valid one the newest that ended within 30; the soonest first.
+
+    Rotated ones whose successor lives longer are not `last`.
+    """
     at = stamp(now)
     valid = [each for each in tokens if each.state(at) == "valid"]
-    found = []
+    found = _ended(tokens, {each.tenant for each in valid}, at)
     for each in valid:
         if each.expires_at is None:
             continue
@@ -191,3 +201,19 @@ def expiring(tokens: Sequence[Token], now: datetime) -> list[Expiring]:
             last = not any(until is None or until > each.expires_at for until in others)
             found.append(Expiring(each.token_id, each.tenant, each.expires_at, left.days, stage, last))
     return sorted(found, key=lambda each: (each.expires_at, each.token_id))
+
+
+def _ended(tokens: Sequence[Token], served: set[str], at: str) -> list[Expiring]:
+    """Per tenant that no valid token is left to: the one that ended last, unless it was revoked or that is long ago."""
+    newest: dict[str, tuple[str, Token]] = {}
+    for each in tokens:
+        if each.expires_at is not None and each.state(at) == "expired" and each.tenant not in served:
+            newest[each.tenant] = max(
+                newest.get(each.tenant, ("", each)), (each.expires_at, each), key=lambda pair: pair[0]
+            )
+    ages = [(moment(at) - moment(until), until, each) for until, each in newest.values()]
+    return [
+        Expiring(each.token_id, each.tenant, until, -age.days, 0, True)
+        for age, until, each in ages
+        if age <= timedelta(days=WARN_DAYS[0])
+    ]

@@ -72,10 +72,7 @@ class Upkeep:
             if (each.token_id, each.stage) not in self._warned:
                 self._warned.add((each.token_id, each.stage))
                 hint = f"; run onefold token rotate {each.tenant}" if each.last else "; another one lives longer"
-                log.warning(
-                    "tenant %s: token %s ends on %s, in %d days%s",
-                    *(each.tenant, each.token_id, each.expires_at[:10], each.days, hint),
-                )
+                log.warning("tenant %s: token %s %s%s", each.tenant, each.token_id, each.words, hint)
 
 
 def _counted(used: dict[str, str], day: str, failures: dict[str, int], oldest: str) -> Operation[None]:

@@ -140,11 +140,9 @@ class Inbox:
         finally:
             con.close()
         for each in expiring(tokens, now):
-            level: Literal["warning", "error"] = "error" if each.last and each.stage == 1 else "warning"
+            level: Literal["warning", "error"] = "error" if each.last and each.stage <= 1 else "warning"
             remedy = f"Run `onefold token rotate {self._tenant}`" if each.last else ""
-            yield Finding(
-                level, "token", f"{each.token_id} ends on {each.expires_at[:10]}, in {each.days} days", remedy
-            )
+            yield Finding(level, "token", f"{each.token_id} {each.words}", remedy)
 
     def _resources(self, name: Object, after: int, claimed: int | None) -> Iterator[Page]:
         live = 0

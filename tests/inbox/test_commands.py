@@ -102,6 +102,33 @@ def test_seal_and_rebuild(onefold, tmp_path):
     assert (code, proof["equal"], len(proof["differences"])) == (4, False, 1)
 
 
+def test_a_token_that_ends_is_told_everywhere(onefold, tmp_path, capsys):
+    """`check` with and without --live, `status` before and after the first run, and the plan of a run name it; `rotate` ends the warning's urgency."""
+    _, made = onefold("token", "new", "corp", "--expires", "6d")
+    words = f"token {made['token_id']} of tenant corp ends on"
+
+    def said(*arguments):
+        main(list(arguments))
+        return capsys.readouterr().out
+
+    assert words in said("check")
+    from tests.inbox.conftest import Caller, Inbox
+
+    inbox = Inbox(tmp_path / ".onefold/inbox/inbox.sqlite", ("corp", "pool"))
+    Caller(inbox, made["token"]).user("ada")
+    inbox.close()
+    assert f"{made['token_id']} ends on" in said("check", "--live")
+    assert onefold("status")[1]["expiries"] == [{"tenant": "corp", "token_id": made["token_id"], "days": 5}]
+    assert f"WARNING {words}" in said("status")
+    onefold("plan")
+    assert words in said("show", "plan")
+    assert onefold("status")[1]["expiries"][0]["days"] == 5
+    assert f"WARNING {words}" in said("status")
+    assert "onefold token rotate corp" in said("status")
+    onefold("token", "rotate", "corp")
+    assert "onefold token rotate corp" not in said("status")
+
+
 @pytest.fixture
 def filled(tmp_path):
     """An inbox as a first load leaves it: three users, one of them off, one gone; a group with a stranger, an empty one."""

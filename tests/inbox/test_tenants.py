@@ -108,6 +108,26 @@ def test_expiry_is_told_in_time(inbox, days, stage):
     assert [each.last for each in told] == ([] if stage is None else [False])
 
 
+def test_a_token_that_has_ended_is_told_while_nobody_can_push(inbox):
+    """Of a tenant whose every token has ended the newest is told for 30 days, not of one with a valid token or a revoked one."""
+    now = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+    def ended(tenant, days):
+        return inbox.run(
+            inbox.store.run(mint(tenant, now=now - timedelta(days=days + 5), expires=timedelta(days=5)))
+        ).token_id
+
+    ended("corp", 9)
+    newest = ended("corp", 3)
+    ended("acq", 31)
+    inbox.run(inbox.store.run(revoke("gone", ended("gone", 2), now=now)))
+    (told,) = expiring(inbox.run(inbox.store.read(all_tokens())), now)
+    assert (told.token_id, told.days, told.stage, told.last) == (newest, -3, 0, True)
+    assert "has ended on 2026-11-21 and no other is valid" in told.words
+    inbox.run(inbox.store.run(mint("corp", now=now)))
+    assert expiring(inbox.run(inbox.store.read(all_tokens())), now) == []
+
+
 def test_tokens_are_bound_to_networks(inbox):
     """A token with source networks is worth nothing from elsewhere; IPv4 over IPv6 counts as IPv4."""
     caller = inbox.caller("corp")
