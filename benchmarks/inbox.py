@@ -118,6 +118,14 @@ def load(url: str, script: str, folder: Path, seconds: float, **settings: str) -
     return f"{rate:7,.0f} a second, 99 % within {late}" + (f", {wrong[1]} REFUSED" if wrong else "")
 
 
+def generator() -> str:
+    """Name and version of the compiled load generator, or that there is none."""
+    if shutil.which("wrk") is None:
+        return "(none is installed)"
+    told = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout  # it ends with 1
+    return " ".join(told.split()[:2])
+
+
 def memory(pid: int) -> str:
     """Resident now and at its peak."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -229,7 +237,8 @@ def main() -> None:
     parser.add_argument("--only-steady", action="store_true")
     chosen = parser.parse_args()
     print(
-        f"{platform.machine()}, {os.cpu_count()} cores shared with the load generator, Python {platform.python_version()}, {CONNECTIONS} connections"
+        f"{platform.machine()}, {os.cpu_count()} cores shared with the load generator {generator()}, {CONNECTIONS} connections, "
+        f"Python {platform.python_version()}, load average before {os.getloadavg()[0]:.1f}"
     )
     folder = Path(tempfile.mkdtemp(prefix="onefold-inbox-"))
     try:

@@ -100,6 +100,55 @@ def test_connection_tests(inbox, corp):
         Entra(client(corp)).cycle(company(2))
 
 
+def test_groups_fill_in_batches(inbox, corp):
+    """A group of 1,200 is filled by three PATCH calls of 500, 500 and 200, an event each; all of them arrive."""
+    directory = company(1200)
+    directory.groups.clear()
+    push = Entra(client(corp))
+    push.cycle(directory)
+    directory.groups["all"] = PushGroup("all", "Everybody", frozenset(directory.users))
+    calls = push.cycle(directory)
+    assert (calls.sent["PATCH"], calls.failed) == (3, [])
+    corp.prefix = "/scim/v2"
+    (crew,) = corp.find("/Groups", 'displayName eq "Everybody"')
+    assert len(corp.members(crew)) == 1200
+    events = inbox.run(inbox.store.read(_bodies()))
+    assert [body.count('"value"') - 1 for (body,) in events[-3:]] == [500, 500, 200]
+
+
+def _bodies():
+    return (yield "SELECT body FROM inbox_event WHERE verb = 'patch' ORDER BY seq", ())
+
+
+def test_what_fails_waits_in_escrow_longer_each_time(inbox, corp):
+    """A user whom we refuse is tried again after 1, 2 and then 4 cycles; the others go on, and it arrives when it is mended."""
+    directory = company(5)
+    directory.users["bad"] = PushUser("bad", "x" * 1100)
+    push = Entra(client(corp))
+    tried = [number for number in range(1, 13) if push.cycle(directory).failed]
+    assert tried == [1, 2, 4, 8, 12]
+    directory.users["bad"] = replace(directory.users["bad"], user_name="mended@corp.example")
+    for _ in range(4):
+        push.cycle(directory)
+    assert held(corp) == wanted(directory)
+
+
+@pytest.mark.parametrize(("good", "quarantined"), [(4, True), (8, False)])
+def test_many_failures_quarantine_the_job(inbox, corp, monkeypatch, good, quarantined):
+    """From a number of failures on (5,000 at Microsoft's) a job is slowed down when they are more than 40 % of its objects."""
+    monkeypatch.setattr("sandbox.push_entra.QUARANTINE_FAILURES", 3)
+    directory = company(good)
+    directory.groups.clear()
+    directory.users |= {f"bad{n}": PushUser(f"bad{n}", f"{n}" * 1100) for n in range(4)}
+    push = Entra(client(corp))
+    if quarantined:
+        with pytest.raises(Quarantined, match="4 objects"):
+            push.cycle(directory)
+    else:
+        push.cycle(directory)
+    assert len(held(corp)[0]) == good
+
+
 def test_okta_waits_as_told(inbox, corp):
     """Told to wait, Okta waits the whole seconds that we give it."""
     corp.token = "wrong"
