@@ -60,7 +60,9 @@ class Round:
         """All of it. Broken, with seed, number and request, when a promise was broken."""
         chance = Random(f"inbox-{self.seed}")
         shared = SHARED if chance.random() < 0.25 else None
-        self.inbox = Inbox(self.folder / f"{self.seed}.sqlite", TENANTS, shared=shared, limits=SMALL if chance.random() < 0.6 else None)  # fmt: skip
+        self.path = self.folder / f"{self.seed}.sqlite"
+        limits = SMALL if chance.random() < 0.6 else None
+        self.inbox = Inbox(self.path, TENANTS, shared=shared, limits=limits)
         heard = _Heard()
         logging.getLogger().addHandler(heard)
         try:
@@ -274,9 +276,9 @@ class Round:
         _expect(self.before == self._canary_state(), f"seed {self.seed}: another tenant's record was changed")
         for tenant_no, tenant in sorted(self.inbox.service.directory.names.items()):
             for _ in range(2):
-                proof = rebuild(self.inbox.path, tenant)
+                proof = rebuild(self.path, tenant)
                 _expect(proof.equal, f"seed {self.seed}: {tenant}: {proof.differences}")
-                checkpoint(self.inbox.path, tenant_no)
+                checkpoint(self.path, tenant_no)
             self.counted["events"] += proof.seq
 
 

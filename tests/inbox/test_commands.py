@@ -129,6 +129,20 @@ def test_a_token_that_ends_is_told_everywhere(onefold, tmp_path, capsys):
     assert "onefold token rotate corp" not in said("status")
 
 
+def test_failed_attempts_are_shown(onefold, tmp_path, capsys):
+    """`token list` tells from which address how many attempts failed, by day."""
+    from connectors.inbox.throttle import save
+    from tests.inbox.conftest import Inbox
+
+    inbox = Inbox(tmp_path / ".onefold/inbox/inbox.sqlite", ("corp",))
+    inbox.run(inbox.store.run(save("2026-11-24", {"192.0.2.1": 3}, "2026-01-01")))
+    inbox.close()
+    told = {"day": "2026-11-24", "address": "192.0.2.1", "failures": 3}
+    assert onefold("token", "list")[1]["failures"] == [told]
+    main(["token", "list"])
+    assert "3 failed attempts from 192.0.2.1 on 2026-11-24" in capsys.readouterr().out
+
+
 @pytest.fixture
 def filled(tmp_path):
     """An inbox as a first load leaves it: three users, one of them off, one gone; a group with a stranger, an empty one."""
