@@ -20,6 +20,7 @@ from connectors.inbox.wire import Doc, Limits, ScimError, invalid
 COMPARISONS = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"})
 PATH = re.compile(r"(?:(urn:[^\s\[\]()\"]+):)?([A-Za-z$][\w$-]*)(?:\.([A-Za-z$][\w$-]*))?", re.IGNORECASE)
 TOKEN = re.compile(r"\s*(?:(?P<text>\"(?:[^\"\\]|\\.)*\")|(?P<bracket>[()\[\]])|(?P<word>[^\s()\[\]\"]+))", re.DOTALL)
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what an escape can write and no store can be asked for
 EDGES = frozenset({"members", "groups"})  # kept in a table of their own, not in the document
 
 
@@ -202,6 +203,8 @@ def _literal(token: str) -> Any:
         return token  # the Microsoft sample writes externalId eq jyoung
     if isinstance(made, float) and made != made:  # noqa: PLR0124 - NaN is the one number that differs from itself
         raise _fault("NaN is no literal")
+    if isinstance(made, str) and UNSTORABLE.search(made):
+        raise _fault("a literal holds U+0000 or half of a surrogate pair")
     return token if isinstance(made, int | float) and not isinstance(made, bool) else made
 
 
