@@ -39,7 +39,7 @@ from typing import Self
 import polars as pl
 
 from core.existing import Existing
-from core.frames import ACCOUNT, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, TIME
+from core.frames import ACCOUNT, DECIDED, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, TIME, UNDONE
 from core.frames import APPROVAL as APPROVAL_ROW
 from core.model import JSON, Manifest, PlanHeader
 from state import plans, runs, shadow, tenants
@@ -52,6 +52,7 @@ from state.ledger import Ledger
 from state.migrate import open_database
 from state.plans import StoredPlan
 from state.private import private_folder
+from state.review import save_review
 from state.session import Session
 from state.shadow import Observed
 from state.sqlite import unstamp
@@ -66,6 +67,8 @@ DECISION_ROW: dict[str, pl.DataType] = {
     "decision": pl.String(),
     "decided_by": pl.String(),
     "decided_at": TIME,
+    "verified": pl.Boolean(),
+    "why": pl.String(),
 }
 GIVEN_APPROVAL: dict[str, pl.DataType] = {
     "approval_id": pl.String(),
@@ -137,6 +140,7 @@ class Store:
     def rename_tenant(self, old: str, name: str) -> None:
         """Key, accounts, links and decisions stay, the name changes. A no-op when it was done; RefusedError when it cannot be."""
         tenants.rename_tenant(self.session, old, name)
+        self.control.rename_tenant(old, name)
         self._mirror_tenants()
 
     def cursor(self, tenant: str) -> str | None:
@@ -196,6 +200,24 @@ class Store:
     ) -> Saved:
         """Makes the state hold exactly these frames, with history; writes only what differs."""
         return save_identity(self.session, run_id, links, person_ids, persons, now=now)
+
+    def decided(self) -> pl.DataFrame:
+        """Decisions that shaped the links as saved last: DECIDED."""
+        return self.session.frame("core_decided_rows", schema=DECIDED)
+
+    def links_before(self, run_no: int) -> pl.DataFrame:
+        """Whose each account was before that run wrote: LINK."""
+        return self.session.frame("core_link_rows_before", {"run_no": run_no}, LINK)
+
+    def undone(self) -> pl.DataFrame:
+        """Which links of the past came of decisions that were undone since: UNDONE."""
+        return self.session.frame("core_undone_rows", schema=UNDONE)
+
+    def save_review(
+        self, run_id: str, doubts: pl.DataFrame, decided: pl.DataFrame, undone: pl.DataFrame, now: datetime
+    ) -> Saved:
+        """Makes the state hold exactly these REVIEW, DECIDED and UNDONE rows, with history; writes only what differs."""
+        return save_review(self.session, run_id, doubts, decided, undone, now=now)
 
     # --- shadow
 
