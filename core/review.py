@@ -103,11 +103,7 @@ def unmet(decisions: pl.DataFrame, links: pl.DataFrame, name: Callable[[int], st
 
     A human's `different` wins over `same`. `name`: an account in words.
     """
-    said = decisions.select(
-        pl.min_horizontal("account_a", "account_b").alias("account_a"),
-        pl.max_horizontal("account_a", "account_b").alias("account_b"),
-        "decision",
-    )
+    said = _ordered(decisions)
     person = links.select("account_key", "person_key")
     apart = (
         said.filter(pl.col("decision") == SAME)
@@ -132,3 +128,48 @@ def unmet(decisions: pl.DataFrame, links: pl.DataFrame, name: Callable[[int], st
         )
     rows = apart.with_columns(rule=pl.lit(UNMET), reason=pl.Series(reasons, dtype=pl.String), score=pl.lit(1.0))
     return conform(rows, REVIEW)
+
+
+def to_review(
+    decisions: pl.DataFrame, links: pl.DataFrame, *doubts: pl.DataFrame, name: Callable[[int], str]
+) -> pl.DataFrame:
+    """REVIEW, one row a pair: decisions that could not be honoured, then `doubts` (DOUBT or REVIEW, weightiest source first).
+
+    Of several rows on a pair the first source's stands, and of one source the strongest. Between two persons whom a human
+    parted there is no doubt. `decisions`: DECISION; `links`: LINK as they will be saved; `name`: an account in words.
+    """
+    parts = [unmet(decisions, links, name), *(_between(each, decisions, links) for each in doubts)]
+    rows = pl.concat(
+        [_ordered(conform(each, REVIEW)).with_columns(place=pl.lit(place)) for place, each in enumerate(parts)]
+    )
+    down = [False, False, False, True, False, False]
+    return (
+        rows.sort("account_a", "account_b", "place", "score", "rule", "reason", descending=down)
+        .unique(["account_a", "account_b"], keep="first", maintain_order=True)
+        .select(list(REVIEW))
+    )
+
+
+def undecided(doubts: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    """The doubts (REVIEW) on whose pair no decision (DECISION) stands."""
+    return doubts.join(_ordered(decisions), on=["account_a", "account_b"], how="anti", maintain_order="left")
+
+
+def _ordered(pairs: pl.DataFrame) -> pl.DataFrame:
+    low, high = pl.min_horizontal("account_a", "account_b"), pl.max_horizontal("account_a", "account_b")
+    return pairs.with_columns(account_a=low, account_b=high)
+
+
+def _between(doubts: pl.DataFrame, decisions: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    """Without doubts between two persons of whom a human said that they differ."""
+    apart = decisions.filter(pl.col("decision") == DIFFERENT)
+    if apart.is_empty() or doubts.is_empty():
+        return doubts
+
+    def persons(pairs: pl.DataFrame) -> pl.DataFrame:
+        one = links.select(account_a="account_key", one="person_key")
+        other = links.select(account_b="account_key", other="person_key")
+        found = pairs.join(one, on="account_a", how="left").join(other, on="account_b", how="left")
+        return found.with_columns(one=pl.min_horizontal("one", "other"), other=pl.max_horizontal("one", "other"))
+
+    return persons(doubts).join(persons(apart), on=["one", "other"], how="anti").drop("one", "other")

@@ -39,18 +39,18 @@ def restored(
     decided: pl.DataFrame,
     undone: pl.DataFrame,
     decisions: pl.DataFrame,
-    before: Callable[[int], pl.DataFrame],
+    history: Callable[[], pl.DataFrame],
 ) -> Restored:
     """Puts back what decisions moved that were in force (`decided`) and stand no longer in `decisions` (DECISION).
 
-    `before(run)`: LINK as of before that run; `undone`: UNDONE rows of earlier such runs. What an undone decision moved,
-    and what later decisions that hang together with it moved, is as it was before the oldest of them; those that stand
-    are made anew by `match`. An account that came since has no person there and follows its keys.
+    `history()`: LINK, valid_from_run, valid_to_run (null: still valid) of all links ever; only asked for where a decision
+    was undone. `undone`: UNDONE rows of earlier such runs. What an undone decision moved, and what later decisions that
+    hang together with it moved, is as it was before the oldest of them; those that stand are made anew by `match`. An account that came since has no person there and follows its keys.
     """
     stands = {
         _pair(a, b): str(word) for a, b, word in decisions.select("account_a", "account_b", "decision").iter_rows()
     }
-    past = _Past(before, undone)
+    past = _Past(history, undone)
     stood = {
         _pair(a, b): Stood(word, min(past.clean(a, since), past.clean(b, since)))
         for a, b, word, since in decided.select(list(DECIDED)).iter_rows()
@@ -85,14 +85,29 @@ def restored(
 
 
 class _Past:
-    """Links of before as if decisions that were undone since had never been made; each run is asked for once."""
+    """Links of before as if decisions that were undone since had never been made."""
 
-    def __init__(self, before: Callable[[int], pl.DataFrame], undone: pl.DataFrame) -> None:
-        self._before = before
+    def __init__(self, history: Callable[[], pl.DataFrame], undone: pl.DataFrame) -> None:
+        self._ask = history
+        self._history: pl.DataFrame | None = None
         self._known: dict[int, pl.DataFrame] = {}
         self._void: dict[int, list[Pair]] = defaultdict(list)
         for account, first, end in undone.select(list(UNDONE)).iter_rows():
             self._void[account].append((first, end))
+
+    def _rows(self) -> pl.DataFrame:
+        if self._history is None:
+            self._history = self._ask()
+        return self._history
+
+    def _before(self, run: int) -> pl.DataFrame:
+        ended = pl.col("valid_to_run") < run
+        return self._rows().filter((pl.col("valid_from_run") < run) & ~ended.fill_null(value=False)).select(list(LINK))
+
+    def since(self, run: int) -> pl.DataFrame:
+        """account_key, person_key of every link that was written by that run or later, or held on through it."""
+        ended = pl.col("valid_to_run") <= run
+        return self._rows().filter(~ended.fill_null(value=False)).select("account_key", "person_key").unique()
 
     def clean(self, account: int, run: int) -> int:
         """The run before which this account's link is what it would be before `run` without what was undone."""
@@ -105,15 +120,15 @@ class _Past:
     def links(self, run: int) -> pl.DataFrame:
         """LINK as of before that run."""
         if run not in self._known:
-            rows = self._before(run).select(list(LINK))
             other: dict[int, list[int]] = defaultdict(list)
             for account in self._void:
                 if (clean := self.clean(account, run)) != run:
                     other[clean].append(account)
+            elsewhere = [account for accounts in other.values() for account in accounts]
+            parts = [self._before(run).filter(~pl.col("account_key").is_in(elsewhere))]
             for clean, accounts in sorted(other.items()):
-                theirs = self._before(clean).select(list(LINK)).filter(pl.col("account_key").is_in(accounts))
-                rows = pl.concat([rows.filter(~pl.col("account_key").is_in(accounts)), theirs])
-            self._known[run] = rows
+                parts.append(self._before(clean).filter(pl.col("account_key").is_in(accounts)))
+            self._known[run] = pl.concat(parts)
         return self._known[run]
 
 
@@ -146,7 +161,8 @@ def _cluster(
     joined = {pair}
     younger = {other for other, each in stood.items() if each.since >= since}
     of_account = _persons(links, {account for other in younger for account in other})
-    former = past.links(since)
+    # Who was ever together with these persons since, or before: also who left and came back.
+    known = pl.concat([past.links(since).select("account_key", "person_key"), past.since(since)])
     while True:
         size = len(persons)
         for other in younger:
@@ -155,8 +171,8 @@ def _cluster(
                 persons |= theirs
                 joined.add(other)
         accounts = links.filter(pl.col("person_key").is_in(sorted(persons))).select("account_key")
-        sources = former.join(accounts, on="account_key", how="semi").select("person_key").unique()
-        moved = former.join(sources, on="person_key", how="semi").select("account_key")
+        met = known.join(accounts, on="account_key", how="semi").select("person_key").unique()
+        moved = known.join(met, on="person_key", how="semi").select("account_key").unique()
         persons |= set(links.join(moved, on="account_key", how="semi").get_column("person_key"))
         if len(persons) == size:
             return sorted(persons), joined

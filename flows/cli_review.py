@@ -25,7 +25,15 @@ app.add_typer(review)
 ItemsArgument = Annotated[
     list[str], typer.Argument(metavar="ITEM", help="Ids of `review list`, or their first digits.")
 ]
-WhyOption = Annotated[str, typer.Option("--why", help="Recorded with who and when.")]
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("say why, in a word at least")
+    return text.strip()
+
+
+WhyOption = Annotated[str, typer.Option("--why", help="Recorded with who and when.", callback=_reason)]
 PreviewOption = Annotated[
     bool | None,
     typer.Option(

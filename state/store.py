@@ -205,9 +205,9 @@ class Store:
         """Decisions that shaped the links as saved last: DECIDED."""
         return self.session.frame("core_decided_rows", schema=DECIDED)
 
-    def links_before(self, run_no: int) -> pl.DataFrame:
-        """Whose each account was before that run wrote: LINK."""
-        return self.session.frame("core_link_rows_before", {"run_no": run_no}, LINK)
+    def link_history(self) -> pl.DataFrame:
+        """Whose each account was, with valid_from_run and valid_to_run (null: still is)."""
+        return self.session.frame("core_link_history_rows")
 
     def undone(self) -> pl.DataFrame:
         """Which links of the past came of decisions that were undone since: UNDONE."""

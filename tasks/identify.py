@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from core.frames import REVIEW, conform
 from core.match import Matching, MatchSettings, match
 from core.merge import MergeSettings, merge
 from core.model import TenantFacts
 from core.normalise import normalise
-from core.review import unmet
+from core.review import to_review, undecided
 from core.unmerge import restored
 from state.store import Store
 from tasks.facts import tenant_facts
@@ -35,7 +34,7 @@ def identify(inst: Installation, run_id: str) -> Identified:
         facts = tenant_facts(inst, store)
         accounts = store.accounts()
         decisions = store.decisions()
-        start = restored(store.links(), store.decided(), store.undone(), decisions, store.links_before)
+        start = restored(store.links(), store.decided(), store.undone(), decisions, store.link_history)
         matching = who_is_who(inst, accounts, facts, links=start.links, persons=store.person_ids(), decisions=decisions)
         settings = MergeSettings(
             now=inst.clock(),
@@ -44,11 +43,11 @@ def identify(inst: Installation, run_id: str) -> Identified:
             status_rule=inst.config.settings.status.rule,
         )
         persons = merge(accounts, matching, facts, settings)
-        doubts = to_review(accounts, facts, decisions, matching)
+        doubts = to_review(decisions, matching.links, matching.doubts, name=_namer(accounts, facts))
         with store.session.transaction():  # what a decision moved, and that it did, are known together or not at all
             store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock())
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
-    return Identified(accounts.height, persons.height, matching.doubts.height, matching.notes)
+        return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, matching.notes)
 
 
 def who_is_who(
@@ -76,31 +75,11 @@ def who_is_who(
     )
 
 
-def to_review(
-    accounts: pl.DataFrame,
-    facts: Sequence[TenantFacts],
-    decisions: pl.DataFrame,
-    matching: Matching,
-    *more: pl.DataFrame,
-) -> pl.DataFrame:
-    """REVIEW, one row a pair: decisions that could not be honoured, doubts of `match`, and `more` (REVIEW rows of others).
-
-    Of several rows on a pair the first of that order stands, of one frame the strongest.
-    """
+def _namer(accounts: pl.DataFrame, facts: Sequence[TenantFacts]) -> Callable[[int], str]:
     tenants = {each.tenant_key: each.name for each in facts}
 
     def name(account: int) -> str:
         tenant, native = accounts.filter(pl.col("account_key") == account).select("tenant_key", "native_id").row(0)
         return f"{tenants[tenant]} {native}"
 
-    parts = [unmet(decisions, matching.links, name), matching.doubts, *more]
-    rows = pl.concat([conform(each, REVIEW).with_columns(place=pl.lit(place)) for place, each in enumerate(parts)])
-    low, high = pl.min_horizontal("account_a", "account_b"), pl.max_horizontal("account_a", "account_b")
-    return (
-        rows.with_columns(account_a=low, account_b=high)
-        .sort(
-            "account_a", "account_b", "place", "score", "rule", "reason", descending=[False] * 3 + [True] + [False] * 2
-        )
-        .unique(["account_a", "account_b"], keep="first", maintain_order=True)
-        .select(list(REVIEW))
-    )
+    return name

@@ -141,7 +141,7 @@ def decide(
     refuse_contradictions(heard, fresh, words, inst.clock())
     persons = None
     if snapshot is not None and (preview or (preview is None and quick(snapshot))):
-        persons = foresee(inst, snapshot, words)
+        persons = foresee(inst, snapshot, words, heard.pairs)
     if fresh and not preview:
         with Control.open(inst.state) as control:
             control.decide([_decision(each) for each in fresh], inst.clock())

@@ -6,8 +6,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.frames import DECISION, LINK, conform
-from core.review import DIFFERENT, SAME, UNMET, contradictions, pair_of, parting, unmet
+from core.frames import DECISION, DOUBT, LINK, REVIEW, conform
+from core.review import DIFFERENT, SAME, UNMET, contradictions, pair_of, parting, to_review, undecided, unmet
 
 A, B, C, D = (("t", name) for name in "abcd")
 
@@ -73,3 +73,20 @@ def test_what_cannot_be_honoured_is_told_with_the_reason():
     assert [(each["account_a"], each["account_b"], each["rule"]) for each in rows] == [(2, 3, UNMET), (4, 5, UNMET)]
     assert "account 1 and account 3 are decided to be different people" in rows[0]["reason"]
     assert "a veto" in rows[1]["reason"]
+
+
+def test_doubts_are_one_a_pair_and_end_with_a_human_no():
+    """The weightier source stands on a pair; between persons whom a human parted nothing is asked; a pinned pair is decided."""
+    links = conform(pl.DataFrame({"account_key": [1, 2, 3, 4, 5], "person_key": [1, 2, 1, 2, 3]}), LINK)
+    doubts = [
+        (3, 4, "x", "asked of the parted persons' other accounts", 0.9),
+        (5, 1, "x", "why", 0.5),
+        (2, 5, "x", "w", 0.4),
+    ]
+    more = pl.DataFrame([(1, 5, "suggested", "names", 0.99, "[]")], schema=REVIEW, orient="row")
+    decisions = pl.DataFrame([(2, 1, DIFFERENT), (5, 2, SAME)], schema=DECISION, orient="row")
+    rows = to_review(decisions, links, pl.DataFrame(doubts, schema=DOUBT, orient="row"), more, name=str)
+    assert rows.select("account_a", "account_b", "rule", "waterfall").rows() == [(1, 5, "x", None), (2, 5, UNMET, None)]
+    assert undecided(rows, decisions).select("account_a", "account_b").rows() == [(1, 5)]
+    rows = to_review(decisions, links, more, name=str)
+    assert rows.filter(account_a=1).item(0, "waterfall") == "[]"

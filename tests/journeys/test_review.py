@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.cli import main
 from sandbox.serve import Sandbox
-from state.control import Control
+from state.control import Control, Decision
 from state.snapshot import Snapshot
-from tests.company import CONFIG, ROOT, Company, people
+from tests.company import CONFIG, ROOT, Company, environment, people
 
 THREE = CONFIG.replace("precedence: [corp, hr]", "precedence: [corp, acq, hr]").replace(
     "targets:\n",
@@ -212,6 +213,24 @@ def test_preview_records_nothing(company: Company):
     assert (again["recorded"], len(again["unchanged"])) == ([], 1)
 
 
+def test_what_others_said_meanwhile_is_not_told_as_mine(company: Company):
+    """Two decisions before the next run: each tells its own consequences alone; taken back before a run, nothing happens."""
+    mine, other = item_of(company, "a1"), item_of(company, "a2")
+    first = ok(company, "review", "accept", mine, "--why", "x")
+    second = ok(company, "review", "accept", other, "--why", "y")
+    ids = [{each["person_id"] for each in done["persons"]} for done in (first, second)]
+    assert [len(each) for each in ids] == [2, 2]
+    assert not ids[0] & ids[1]
+    assert [each["ends"] for each in first["persons"]] == [True, False]
+    back = ok(company, "review", "undo", mine, "--why", "z")
+    assert {each["person_id"] for each in back["persons"]} == ids[0]
+    before = persons(company)
+    planned(company)
+    after = persons(company)
+    assert after["acq", "a1"] == before["acq", "a1"]
+    assert after["acq", "a2"] == after["corp", "c002"]
+
+
 def test_contradictions_are_refused_and_listed(company: Company):
     """A same B, B same C, then A different C: refused with the decisions named. One that got in another way is listed, parted, undone."""
     ok(company, "review", "pin", "acq/a1", "corp/c001", "--why", "x")
@@ -226,8 +245,6 @@ def test_contradictions_are_refused_and_listed(company: Company):
     document = ok(company, "review", "import", str(company.folder / "bad.csv"), code=2)
     assert "acq a1 and corp c001 are same" in document["problem"]
     assert "acq a3 and corp c001 are same" in document["problem"]
-    from state.control import Decision
-
     with Control.open(company.folder / ".onefold") as control:
         control.decide(
             [Decision("acq", "a1", "acq", "a3", "different", "elsewhere", why="said on another host")],
@@ -379,6 +396,59 @@ def test_filters_and_unknown_items(company: Company):
     ok(company, "review", "show", "ffff0000", code=2)
     ok(company, "review", "show", short["items"][0]["item"][:3], code=2)
     ok(company, "review", "undo", short["items"][0]["item"], "--why", "x", code=5)
+    ok(company, "review", "accept", short["items"][0]["item"], "--why", " ", code=2)
+    ok(company, "review", "accept", short["items"][0]["item"], code=2)
+
+
+def test_a_snapshot_of_an_older_program_is_one_sentence(company: Company):
+    """Before the first plan of this program there are no doubts to read: refused with the remedy, not a traceback."""
+    import duckdb
+
+    with duckdb.connect(str(company.folder / ".onefold" / "snapshots" / "latest.duckdb")) as con:
+        con.execute("DROP VIEW doubts")
+    assert "Run `onefold plan` once" in str(ok(company, "review", "list", code=5))
+
+
+def test_what_is_said_on_a_terminal(company: Company, capsys):
+    """Recorded words, persons that end and change, whose user stays in line, contradictions, files: all in words."""
+    item = item_of(company, "a1")
+
+    def said(*words):
+        with environment(company.environment):
+            code = main(["review", *words])
+        return code, capsys.readouterr().out
+
+    code, text = said("accept", item, "--why", "asked")
+    assert code == 0
+    assert f"Recorded {item[:8]}: acq/a1 and corp/c001 are same" in text
+    assert "ENDS" in text
+    assert "gains acq/a1 ada, from" in text
+    assert "stays in line" in text
+    assert text.endswith("Next: onefold plan\n")
+    assert "1 say what stands already" in said("accept", item, "--why", "asked")[1]
+    said("pin", "acq/a1", "acq/a3", "--why", "y")
+    planned(company)
+    company.table(
+        "no.csv",
+        ["tenant_a", "native_id_a", "tenant_b", "native_id_b", "decision"],
+        [["corp", "x", "acq", "a3", "same"]],
+    )
+    assert "Waits until its account is read" in said("import", str(company.folder / "no.csv"))[1]
+    text = said("list", "--decided")[1]
+    assert "same, waits" in text
+    assert "asked" in text
+    waiting = next(line.split()[0] for line in text.splitlines() if "waits" in line)
+    assert "one of them was never read" in said("show", waiting)[1]
+    assert "DECIDED same by" in said("show", item)[1]
+    with Control.open(company.folder / ".onefold") as control:
+        at = control.words()[-1].decided_at
+        control.decide([Decision("corp", "c001", "acq", "a3", "different", "elsewhere")], at)
+    planned(company)
+    text = said("list")[1]
+    assert "CONTRADICTION  acq a3 and corp c001 are different" in text
+    assert "NOT HONOURED" in text
+    assert "1 open, 1 shown, 4 decided" in text
+    assert "1 decisions wait" in text
 
 
 def test_reading_is_quick_readable_and_never_loads_prefect(company: Company):

@@ -45,8 +45,10 @@ def test_a_decision_counts_from_the_run_that_first_obeyed_it(store, now):
     store.save_review("r2", empty(REVIEW), fresh, undone, now)
     known = store.decided()
     since = known.item(0, "since_run")
-    assert store.links_before(since).equals(links)
-    assert store.links_before(since + 1).equals(merged)
+    history = store.link_history()
+    then = history.filter(pl.col("valid_to_run") == since).select(list(LINK))
+    assert then.equals(links.filter(pl.col("account_key") == 2))
+    assert history.filter(pl.col("valid_to_run").is_null()).select(list(LINK)).equals(merged)
     store.save_review("r3", empty(REVIEW), known, store.undone(), now)
     assert store.decided().equals(known)
     assert store.undone().rows() == [(1, 1, since)]
