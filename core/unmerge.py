@@ -60,16 +60,17 @@ def restored(
     restores: list[tuple[int, list[int]]] = []
     covered: set[Pair] = set()
     for pair, each in sorted(gone.items(), key=lambda item: (item[1].since, item[0])):
-        if pair in covered or not _moved(pair, each, links, past):
+        if pair in covered:
             continue
         persons, joined = _cluster(pair, each.since, stood, links, past)
+        accounts = links.filter(pl.col("person_key").is_in(persons)).get_column("account_key").to_list()
+        if not past.moved(each.since, accounts):
+            continue
         if each.word == "different" and (still := _parting(pair, joined, kept, links)) is not None:
             kept[still] = Stood(kept[still].word, min(kept[still].since, each.since))
             continue
         covered |= joined
-        restores.append(
-            (each.since, links.filter(pl.col("person_key").is_in(persons)).get_column("account_key").to_list())
-        )
+        restores.append((each.since, accounts))
     found = links.select(list(LINK))
     for since, accounts in reversed(restores):
         theirs = past.links(since).filter(pl.col("account_key").is_in(accounts))
@@ -117,6 +118,11 @@ class _Past:
             run = first
         return run
 
+    def moved(self, run: int, accounts: list[int]) -> bool:
+        """Whether that run wrote the link of any of these accounts: a decision that came with it may have moved it."""
+        wrote = (pl.col("valid_from_run") == run) | (pl.col("valid_to_run") == run).fill_null(value=False)
+        return not self._rows().filter(pl.col("account_key").is_in(accounts) & wrote).is_empty()
+
     def links(self, run: int) -> pl.DataFrame:
         """LINK as of before that run."""
         if run not in self._known:
@@ -139,18 +145,6 @@ def _pair(a: int, b: int) -> Pair:
 def _persons(links: pl.DataFrame, accounts: Iterable[int]) -> dict[int, int]:
     rows = links.filter(pl.col("account_key").is_in(list(accounts))).select("account_key", "person_key")
     return dict(rows.iter_rows())
-
-
-def _moved(pair: Pair, stood: Stood, links: pl.DataFrame, past: _Past) -> bool:
-    """Whether the decision changed anything: joined accounts of two persons, or parts accounts that were of one."""
-    if stood.word != "different":
-        was = _persons(past.links(stood.since), pair)
-        return len(was) < 2 or len(set(was.values())) == 2
-    former = past.links(stood.since).select("account_key", was="person_key")
-    here = _persons(links, pair)
-    accounts = links.filter(pl.col("person_key").is_in(list(here.values()))).select("account_key", "person_key")
-    sides = former.join(accounts, on="account_key").group_by("was").agg(pl.col("person_key").n_unique())
-    return bool((sides.get_column("person_key") > 1).any())
 
 
 def _cluster(

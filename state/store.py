@@ -13,6 +13,7 @@
 | tenants | `tenant_keys() -> {name: key}`, `ensure_tenants(names) -> {name: key}`, `rename_tenant(old, name)`, `cursor(tenant)`, `newest_extracts() -> {tenant: Consumed}` |
 | picture | `consolidate(manifest, read, run_id, now) -> Consolidated`, `accounts() -> ACCOUNT`, `groups() -> GROUP`, `memberships() -> MEMBERSHIP`, sorted by key |
 | identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `save_identity(run_id, links, person_ids, persons, now) -> Saved` |
+| review | `doubts() -> REVIEW`, `decided() -> DECIDED`, `undone() -> UNDONE`, `link_history()`, `save_review(run_id, doubts, decided, undone, now) -> Saved` |
 | shadow | `existing(target) -> Existing(users, groups, memberships, protected, traits)`, `observe(target, users, groups, edges, *, complete, run_id, now) -> Observed`, `record_receipts(run_id, now) -> int` (ledger receipts not yet in the shadow; idempotent, also called by `observe` and `existing`), `first_contact(target)`, `mark_adopted(target, run_id, now)` |
 | plans | `save_plan(header, changes, values)`, `plan(prefix) -> StoredPlan(header, changes, values)`, `newest_plan() -> StoredPlan` or None, `newest_header()`, `approvals(now) -> APPROVAL` |
 | ledger | `store.ledger`: `intend(run_id, plan, [Intent], now) -> [intent_id]`, `receive(run_id, [(intent_id, Receipt)], now)`, `open_intents(target=None) -> [OpenIntent]`, `states(run_id) -> frame`, `removals_since(t) -> WINDOW`, `quarantine()`, `put_in_quarantine(rows)`, `release(pairs)` |
@@ -39,7 +40,7 @@ from typing import Self
 import polars as pl
 
 from core.existing import Existing
-from core.frames import ACCOUNT, DECIDED, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, TIME, UNDONE
+from core.frames import ACCOUNT, DECIDED, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, REVIEW, TIME, UNDONE
 from core.frames import APPROVAL as APPROVAL_ROW
 from core.model import JSON, Manifest, PlanHeader
 from state import plans, runs, shadow, tenants
@@ -200,6 +201,10 @@ class Store:
     ) -> Saved:
         """Makes the state hold exactly these frames, with history; writes only what differs."""
         return save_identity(self.session, run_id, links, person_ids, persons, now=now)
+
+    def doubts(self) -> pl.DataFrame:
+        """What a human should look at, as saved last: REVIEW."""
+        return self.session.frame("core_doubt_rows", schema=REVIEW)
 
     def decided(self) -> pl.DataFrame:
         """Decisions that shaped the links as saved last: DECIDED."""

@@ -29,7 +29,7 @@ def test_doubts_are_kept_with_history_and_written_only_when_they_differ(store, n
     done = store.save_review("r3", doubts(*moved), empty(DECIDED), empty(UNDONE), now)
     assert (done.added, done.changed, done.ended) == (0, 1, 1)
     assert count(store, "core_doubt_past") == 2
-    assert store.session.frame("core_doubt_rows", schema=REVIEW).equals(doubts(*moved))
+    assert store.doubts().equals(doubts(*moved))
 
 
 def test_a_decision_counts_from_the_run_that_first_obeyed_it(store, now):
