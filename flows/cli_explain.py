@@ -70,7 +70,7 @@ def _text(document: Row) -> str:
     lines += ["ACCOUNTS", _accounts(document["accounts"])]
     lines += [
         f"  decided by {_shown(each['decided_by'])} on {_shown(each['decided_at'])}: {each['tenant_a']} {_shown(each['native_id_a'])} "
-        f"and {each['tenant_b']} {_shown(each['native_id_b'])} are {each['decision']}"
+        f"and {each['tenant_b']} {_shown(each['native_id_b'])} are {each['decision']}{': ' + _shown(each['why']) if each['why'] else ''}"
         for each in document["decisions"]
     ]
     lines += ["ATTRIBUTES", *(line for each in document["attributes"] for line in _attribute(each))]

@@ -40,6 +40,25 @@ class Decision:
     native_id_b: str
     decision: Literal["same", "different", "open"]
     decided_by: str
+    why: str = ""
+    verified: bool = False  # it is proven who decided
+    decided_at: datetime | None = None  # None: when it is recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A decision as recorded. `decision_id` sorts by time and order, so that the later of two words stands."""
+
+    decision_id: str
+    tenant_a: str
+    native_id_a: str
+    tenant_b: str
+    native_id_b: str
+    decision: str
+    decided_by: str
+    decided_at: datetime
+    verified: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +128,6 @@ class Control:
 
     def decide(self, decisions: Iterable[Decision], now: datetime) -> None:
         """Records decisions on pairs of accounts; the newest word on a pair stands."""
-        at = stamp(now)
         rows = [
             (
                 uuid.uuid4().hex,
@@ -119,15 +137,42 @@ class Control:
                 each.native_id_b,
                 each.decision,
                 each.decided_by,
-                at,
+                stamp(each.decided_at or now),
+                each.verified,
+                each.why,
             )
             for each in decisions
         ]
         self._many(
-            "INSERT INTO decision (decision_id, tenant_a, native_id_a, tenant_b, native_id_b, decision, decided_by, decided_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO decision (decision_id, tenant_a, native_id_a, tenant_b, native_id_b, decision, decided_by, decided_at, "
+            "verified, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
+
+    def words(self) -> list[Word]:
+        """Every decision ever made, in order, whether a run has imported it or not."""
+        return [
+            Word(
+                decision_id=str(key),
+                tenant_a=str(tenant_a),
+                native_id_a=str(native_a),
+                tenant_b=str(tenant_b),
+                native_id_b=str(native_b),
+                decision=str(word),
+                decided_by=str(who),
+                decided_at=unstamp(at),
+                verified=bool(verified),
+                why=str(why),
+            )
+            for key, tenant_a, native_a, tenant_b, native_b, word, who, at, verified, why in self._ask(
+                "control_decisions"
+            )
+        ]
+
+    def rename_tenant(self, old: str, name: str) -> None:
+        """Decisions speak of the tenant by its name of now, so that a state that was lost finds its accounts again."""
+        self._many("UPDATE decision SET tenant_a = ? WHERE tenant_a = ?", [(name, old)])
+        self._many("UPDATE decision SET tenant_b = ? WHERE tenant_b = ?", [(name, old)])
 
     def approve(
         self,

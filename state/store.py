@@ -13,6 +13,7 @@
 | tenants | `tenant_keys() -> {name: key}`, `ensure_tenants(names) -> {name: key}`, `rename_tenant(old, name)`, `cursor(tenant)`, `newest_extracts() -> {tenant: Consumed}` |
 | picture | `consolidate(manifest, read, run_id, now) -> Consolidated`, `accounts() -> ACCOUNT`, `groups() -> GROUP`, `memberships() -> MEMBERSHIP`, sorted by key |
 | identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `save_identity(run_id, links, person_ids, persons, now) -> Saved` |
+| review | `doubts() -> REVIEW`, `decided() -> DECIDED`, `undone() -> UNDONE`, `link_history()`, `save_review(run_id, doubts, decided, undone, now) -> Saved` |
 | shadow | `existing(target) -> Existing(users, groups, memberships, protected, traits)`, `observe(target, users, groups, edges, *, complete, run_id, now) -> Observed`, `record_receipts(run_id, now) -> int` (ledger receipts not yet in the shadow; idempotent, also called by `observe` and `existing`), `first_contact(target)`, `mark_adopted(target, run_id, now)` |
 | plans | `save_plan(header, changes, values)`, `plan(prefix) -> StoredPlan(header, changes, values)`, `newest_plan() -> StoredPlan` or None, `newest_header()`, `approvals(now) -> APPROVAL` |
 | ledger | `store.ledger`: `intend(run_id, plan, [Intent], now) -> [intent_id]`, `receive(run_id, [(intent_id, Receipt)], now)`, `open_intents(target=None) -> [OpenIntent]`, `states(run_id) -> frame`, `removals_since(t) -> WINDOW`, `quarantine()`, `put_in_quarantine(rows)`, `release(pairs)` |
@@ -39,7 +40,7 @@ from typing import Self
 import polars as pl
 
 from core.existing import Existing
-from core.frames import ACCOUNT, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, TIME
+from core.frames import ACCOUNT, DECIDED, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, REVIEW, TIME, UNDONE
 from core.frames import APPROVAL as APPROVAL_ROW
 from core.model import JSON, Manifest, PlanHeader
 from state import plans, runs, shadow, tenants
@@ -52,6 +53,7 @@ from state.ledger import Ledger
 from state.migrate import open_database
 from state.plans import StoredPlan
 from state.private import private_folder
+from state.review import save_review
 from state.session import Session
 from state.shadow import Observed
 from state.sqlite import unstamp
@@ -66,6 +68,8 @@ DECISION_ROW: dict[str, pl.DataType] = {
     "decision": pl.String(),
     "decided_by": pl.String(),
     "decided_at": TIME,
+    "verified": pl.Boolean(),
+    "why": pl.String(),
 }
 GIVEN_APPROVAL: dict[str, pl.DataType] = {
     "approval_id": pl.String(),
@@ -137,6 +141,7 @@ class Store:
     def rename_tenant(self, old: str, name: str) -> None:
         """Key, accounts, links and decisions stay, the name changes. A no-op when it was done; RefusedError when it cannot be."""
         tenants.rename_tenant(self.session, old, name)
+        self.control.rename_tenant(old, name)
         self._mirror_tenants()
 
     def cursor(self, tenant: str) -> str | None:
@@ -196,6 +201,28 @@ class Store:
     ) -> Saved:
         """Makes the state hold exactly these frames, with history; writes only what differs."""
         return save_identity(self.session, run_id, links, person_ids, persons, now=now)
+
+    def doubts(self) -> pl.DataFrame:
+        """What a human should look at, as saved last: REVIEW."""
+        return self.session.frame("core_doubt_rows", schema=REVIEW)
+
+    def decided(self) -> pl.DataFrame:
+        """Decisions that shaped the links as saved last: DECIDED."""
+        return self.session.frame("core_decided_rows", schema=DECIDED)
+
+    def link_history(self) -> pl.DataFrame:
+        """Whose each account was, with valid_from_run and valid_to_run (null: still is)."""
+        return self.session.frame("core_link_history_rows")
+
+    def undone(self) -> pl.DataFrame:
+        """Which links of the past came of decisions that were undone since: UNDONE."""
+        return self.session.frame("core_undone_rows", schema=UNDONE)
+
+    def save_review(
+        self, run_id: str, doubts: pl.DataFrame, decided: pl.DataFrame, undone: pl.DataFrame, now: datetime
+    ) -> Saved:
+        """Makes the state hold exactly these REVIEW, DECIDED and UNDONE rows, with history; writes only what differs."""
+        return save_review(self.session, run_id, doubts, decided, undone, now=now)
 
     # --- shadow
 
