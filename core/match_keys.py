@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from core.match_vetoes import superseded
 from core.model import TenantFacts
 from core.normalise import normalised_domain
 
@@ -22,6 +23,7 @@ PUBLIC_MAIL = frozenset(
     "virginmedia.com bluewin.ch telenet.be skynet.be ziggo.nl kpnmail.nl home.nl telia.com bigpond.com".split()
 )
 GUESTS = ("guest", "external")
+EXTERNAL = "#ext#"  # in the login of an account whose home is another directory, whatever its type
 PINNED, STICKY = "pinned", "sticky"
 WORDS: Mapping[str, str] = {  # how evidence of a tier begins
     PINNED: "decision",
@@ -34,20 +36,23 @@ WORDS: Mapping[str, str] = {  # how evidence of a tier begins
 SHARED: dict[str, pl.DataType] = {"row": pl.UInt32(), "key": pl.UInt32(), "tier": pl.UInt8()}
 KEYS: dict[str, pl.DataType] = {"key": pl.UInt32(), "tier": pl.UInt8(), "value": pl.String()}
 NOTED_HUBS = 20
+FRESH = 1 << 31  # numbers of values that are made of several columns begin here
 
 
 @dataclass(frozen=True)
 class Keys:
     """Which rows share which keys.
 
-    `shared`: SHARED, one row an account and key; `values`: KEYS, one row a key; `claims`: row, value, verified of every
-    address that more than one account claims; `notes`: hub keys that join nobody.
+    `shared`: SHARED, one row an account and key; `values`: KEYS, one row a key; `claims`: CLAIMS and `at` of every address
+    that more than one account claims; `notes`: hub keys that join nobody; `superseded`: row, row_b, at, value of accounts
+    that an address does not join because another one of their tenant is the enabled one.
     """
 
     shared: pl.DataFrame
     values: pl.DataFrame
     claims: pl.DataFrame
     notes: tuple[str, ...]
+    superseded: pl.DataFrame
 
 
 def facts_frame(tenants: Sequence[TenantFacts]) -> pl.DataFrame:
@@ -97,40 +102,48 @@ def _verified(tenants: Sequence[TenantFacts], value: pl.Expr, *, primary: bool) 
 
 
 def _claims(rows: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
-    """Every address that an account claims: row, value, verified, login (true: as its login name only)."""
+    """Every address that an account claims, as CLAIMS; `login`: as its login name only; `alias`: neither that nor primary."""
     needed = rows.lazy().select("row", "tenant_key", "guest", "authoritative", "n_email", "n_aliases", "n_login")
     value = pl.col("value")
 
-    def shape(frame: pl.LazyFrame, *, primary: bool, login: bool) -> pl.LazyFrame:
-        return frame.filter(value.is_not_null()).select(
-            "row", "value", _verified(tenants, value, primary=primary).alias("verified"), pl.lit(login).alias("login")
-        )
+    def shape(frame: pl.LazyFrame, *, primary: bool = False, login: bool = False) -> pl.LazyFrame:
+        verified = _verified(tenants, value, primary=primary).alias("verified")
+        alias = pl.lit(not primary and not login).alias("alias")
+        return frame.filter(value.is_not_null()).select("row", "value", verified, pl.lit(login).alias("login"), alias)
 
     aliases = needed.filter(pl.col("n_aliases").list.len() > 0).select(
         "row", "tenant_key", "guest", "authoritative", pl.col("n_aliases").alias("value")
     )
-    return pl.concat(
+    claims = pl.concat(
         [
-            shape(needed.with_columns(value="n_email"), primary=True, login=False),
-            shape(aliases.explode("value"), primary=False, login=False),
+            shape(needed.with_columns(value="n_email"), primary=True),
+            shape(aliases.explode("value")),
             shape(
-                needed.filter(pl.col("n_login").ne_missing(pl.col("n_email"))).with_columns(value="n_login"),
-                primary=False,
-                login=True,
+                needed.filter(pl.col("n_login").ne_missing(pl.col("n_email"))).with_columns(value="n_login"), login=True
             ),
             # A login that is the primary address too counts where its domain is the tenant's own.
             shape(
-                needed.filter(pl.col("n_login") == pl.col("n_email")).with_columns(value="n_login"),
-                primary=False,
-                login=True,
+                needed.filter(pl.col("n_login") == pl.col("n_email")).with_columns(value="n_login"), login=True
             ).filter(pl.col("verified")),
         ]
     ).collect()
+    return _apart(claims, rows)
+
+
+def _apart(held: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """`held` (row, value, …) with the values of what is no human's marked by their class: they meet only their own kind."""
+    if "kind" not in rows.columns or rows.get_column("kind").null_count() == rows.height or held.is_empty():
+        return held
+    kind = rows.get_column("kind").gather(held.get_column("row"))
+    marked = pl.when(kind.is_not_null()).then(pl.format("{} ({})", "value", kind)).otherwise("value")
+    return held.with_columns(marked.alias("value"))
 
 
 def verified_addresses(rows: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
     """account_key, address: addresses (not mere logins) that are verified. `rows`: ACCOUNT columns beside NORMALISED ones."""
-    guests = pl.col("user_type").is_in(GUESTS).fill_null(value=False)
+    guests = (pl.col("user_type").is_in(GUESTS) | pl.col("n_user_name").str.contains(EXTERNAL, literal=True)).fill_null(
+        value=False
+    )
     facts = facts_frame(tenants)
     shaped = rows.with_columns(guest=guests, row=pl.int_range(pl.len(), dtype=pl.UInt32)).join(
         facts, on="tenant_key", how="left", maintain_order="left"
@@ -157,27 +170,67 @@ def _repeated(frame: pl.DataFrame) -> pl.DataFrame:
     return found.join(several, on="at", how="anti", maintain_order="left") if several.height else found
 
 
-def _homes(rows: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
-    """Guests with the account at home that they name: row, value; the home row of a value is the best-ranked one."""
-    wanted = (
-        rows.filter("guest")
-        .select("row", "tenant_key", value=pl.coalesce("n_home_email", "n_email"))
-        .drop_nulls("value")
+def _homes(rows: pl.DataFrame, claims: pl.DataFrame, *, every: bool) -> pl.DataFrame:
+    """Guests with the accounts at home that they name: row, value, guests of one home and all its holders under one value.
+
+    A guest names its home by its home address, else by what its login was made of, else by its primary address: the first
+    of them that a member of another tenant holds verifiably. `every`: all such members, because the address joins them
+    anyway; else the best-ranked one alone.
+    """
+    guests = (
+        rows.filter("guest") if "kind" not in rows.columns else rows.filter(pl.col("guest") & pl.col("kind").is_null())
     )
+    wanted = pl.concat(
+        [
+            guests.select("row", "tenant_key", value="n_home_email", turn=pl.lit(0, pl.Int8)),
+            guests.select("row", "tenant_key", value="n_email", turn=pl.lit(1, pl.Int8)),
+        ]
+    ).drop_nulls("value")
     if wanted.is_empty():
         return pl.DataFrame(schema={"row": pl.UInt32(), "value": pl.String()})
-    members = rows.filter(~pl.col("guest")).select("row", "tenant_key", "rank", "native_id")
+    members = rows.filter(~pl.col("guest")).select("row", home_tenant="tenant_key", rank="rank", native_id="native_id")
     homes = (
         claims.filter("verified")
         .join(wanted.select(pl.col("value").unique()), on="value", how="semi")
         .join(members, on="row")
         .sort("value", "rank", "native_id")
-        .unique("value", keep="first", maintain_order=True)
+        .unique(["value", "row"], keep="first", maintain_order=True)
     )
-    pairs = wanted.join(homes.select("value", home="row", home_tenant="tenant_key"), on="value").filter(
-        pl.col("tenant_key") != pl.col("home_tenant")
+    if not every:
+        homes = homes.unique("value", keep="first", maintain_order=True)
+    pairs = wanted.join(homes.select("value", "home_tenant", home="row"), on="value")
+    pairs = pairs.filter(pl.col("tenant_key") != pl.col("home_tenant"))
+    pairs = pairs.filter(pl.col("turn") == pl.col("turn").min().over("row"))
+    return pl.concat([pairs.select(row="home", value="value").unique(), pairs.select("row", "value").unique()])
+
+
+def _addresses(trusted: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Of verified claims those of addresses: row, value, at. What is nobody's primary joins only accounts of one name.
+
+    An address that is an alias everywhere may be a team's (contract: identity-sources.md section 8.2): it needs a second
+    witness. Given and family name count in any order; accents and case do not.
+    """
+    held = trusted.filter(~pl.col("login")).unique(["row", "at"])
+    owned = trusted.filter(~pl.col("alias")).get_column("at").unique()
+    mine = held.get_column("at").is_in(owned.implode())
+    if mine.all() or "given_name" not in rows.columns:
+        return held
+    named = held.filter(~mine).with_columns(
+        rows.select("given_name", "family_name")[held.get_column("row").filter(~mine)]
     )
-    return pl.concat([pairs.select(row="home", value="value").unique(), pairs.select("row", "value")])
+    word = (
+        pl.concat_str("given_name", "family_name", separator=" ")
+        .str.normalize("NFKD")
+        .str.replace_all(r"\p{M}", "")
+        .str.to_lowercase()
+        .str.extract_all(r"\p{L}+")
+        .list.sort()
+        .list.join(" ")
+    )
+    named = named.with_columns(value=pl.format("{} of {}", "value", word)).drop_nulls("value")
+    numbers = named.select("value").unique(maintain_order=True).with_row_index("at_name", offset=FRESH)
+    named = named.join(numbers, on="value").with_columns(at="at_name")
+    return pl.concat([held.filter(mine).select("row", "value", "at"), named.select("row", "value", "at")])
 
 
 def _without_hubs(
@@ -207,25 +260,35 @@ def _without_hubs(
 def shared_keys(rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Sequence[str], hub_limit: int) -> Keys:
     """Keys that at least two accounts share; tier i is `tiers[i]`. Hub keys are left out and noted.
 
-    `rows`: row, tenant_key, rank, native_id, guest, authoritative, issuer and the columns of NORMALISED.
+    `rows`: row, tenant_key, rank, native_id, guest, authoritative, issuer and the columns of NORMALISED; `kind` (a class
+    that is no human's, else null), given_name and family_name where known.
     """
     names = {each.tenant_key: each.name for each in tenants}
     addressed = {"verified_email", "verified_login", "home_link"} & set(tiers)
     claims = _claims(rows, tenants) if addressed else pl.DataFrame(schema=CLAIMS)
     common = _repeated(claims) if claims.height else claims.with_columns(at=pl.lit(0, pl.UInt32))
     trusted = common.filter("verified")
+    gone = (
+        superseded(rows, trusted)
+        if "twin" in rows.columns
+        else trusted.select("row", row_b="row", at="at", value="value").clear()
+    )
+    if gone.height:
+        trusted = trusted.join(gone, on=["row", "at"], how="anti", maintain_order="left")
+        claims = claims.join(gone, on=["row", "value"], how="anti", maintain_order="left")
+    joined = {"verified_email", "verified_login"} <= set(tiers)
     shared, values, notes, taken = [], [], [], 0
     for tier, name in enumerate(tiers):
         match name:
             case "immutable_id":
-                held = _repeated(rows.select("row", value="n_immutable_id").drop_nulls())
+                held = _repeated(_apart(rows.select("row", value="n_immutable_id").drop_nulls(), rows))
             case "employee_number":
                 number = rows.select("row", value=pl.col("issuer") + "/" + pl.col("n_employee_number"))
-                held = _repeated(number.drop_nulls())
+                held = _repeated(_apart(number.drop_nulls(), rows))
             case "home_link":
-                held = _repeated(_homes(rows, claims))
+                held = _repeated(_homes(rows, claims, every=joined))
             case "verified_email":
-                held = trusted.filter(~pl.col("login")).unique(["row", "at"])
+                held = _addresses(trusted, rows)
             case _:  # verified_login: a login may meet an address, not only another login
                 held = trusted.unique(["row", "at"])
                 held = held.join(trusted.filter("login").select("at").unique(), on="at", how="semi")
@@ -237,8 +300,8 @@ def shared_keys(rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Seque
         shared.append(held.join(several.select("at", "key", "tier"), on="at").select(list(SHARED)))
         values.append(several.select(list(KEYS)))
     if not shared:
-        return Keys(pl.DataFrame(schema=SHARED), pl.DataFrame(schema=KEYS), common, ())
-    return Keys(pl.concat(shared), pl.concat(values), common, tuple(notes))
+        return Keys(pl.DataFrame(schema=SHARED), pl.DataFrame(schema=KEYS), common, (), gone)
+    return Keys(pl.concat(shared), pl.concat(values), common, tuple(notes), gone)
 
 
 CLAIMS: dict[str, pl.DataType] = {
@@ -246,4 +309,5 @@ CLAIMS: dict[str, pl.DataType] = {
     "value": pl.String(),
     "verified": pl.Boolean(),
     "login": pl.Boolean(),
+    "alias": pl.Boolean(),
 }
