@@ -31,6 +31,7 @@ LATEST = "latest.duckdb"
 VIEWS = (
     "people", "accounts", "links", "groups", "memberships", "target_accounts", "runs", "changes", "planned_changes", "holds",
     "approvals", "time_to_deprovision", "license_waste", "duplicates", "orphans",
+    "lineage",
 )  # fmt: skip
 
 

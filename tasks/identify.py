@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.classify import Rules, classify
 from core.match import Matching, MatchSettings, match
 from core.merge import MergeSettings, merge
 from core.normalise import normalise
@@ -26,20 +27,29 @@ def identify(inst: Installation, run_id: str) -> Identified:
     """Normalises, matches and merges the complete picture and saves what moved."""
     with Store.open(inst.state, purpose="identify", now=inst.clock) as store:
         facts = tenant_facts(inst, store)
-        accounts = store.accounts()
+        accounts, known = store.accounts(), store.links()
+        chosen, rules = inst.config.settings.match, inst.config.settings.classes
+        normalised = normalise(accounts, chosen.placeholders)
+        classified = classify(
+            accounts, normalised, facts, Rules(rules.rules(), rules.built_in), links=known, today=inst.today()
+        )
         matching: Matching = match(
             accounts,
-            normalise(accounts),
+            normalised,
             facts,
-            links=store.links(),
+            links=known,
             persons=store.person_ids(),
             decisions=store.decisions(),
+            classes=classified.classes,
             settings=MatchSettings(
                 inst.config.settings.directory,
-                keys=inst.config.settings.match.keys,
-                hub_limit=inst.config.settings.match.hub_limit,
+                keys=chosen.keys,
+                hub_limit=chosen.hub_limit,
+                reuse=chosen.reuse,
+                cap=chosen.cap,
             ),
         )
+        del normalised  # the largest frame: what follows needs its memory
         settings = MergeSettings(
             now=inst.clock(),
             today=inst.today(),
@@ -47,5 +57,6 @@ def identify(inst: Installation, run_id: str) -> Identified:
             status_rule=inst.config.settings.status.rule,
         )
         persons = merge(accounts, matching, facts, settings)
-        store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock())
-    return Identified(accounts.height, persons.height, matching.doubts.height, matching.notes)
+        store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock(), lineage=matching.lineage)
+    notes = (*classified.notes, *matching.notes)
+    return Identified(accounts.height, persons.height, matching.doubts.height, notes)

@@ -44,6 +44,7 @@ def test_tables_have_the_columns_of_the_frames(store):
         "raw_group": frames.GROUP,
         "raw_membership": frames.MEMBERSHIP,
         "core_link": frames.LINK,
+        "core_lineage": frames.LINEAGE,
         "core_person_id": frames.PERSON_ID,
         "core_person": frames.PERSON,
         "target_user": frames.EXISTING_USER,
@@ -114,7 +115,7 @@ def test_an_older_program_refuses_a_newer_state(tmp_path, now, monkeypatch):
     with monkeypatch.context() as patch:
         more(patch, "CREATE TABLE fresh (a INTEGER);")
         Store.open(tmp_path, purpose="test", now=clock(now)).close()
-    with pytest.raises(RefusedError, match=r"written by a newer Onefold \(its shape is 2, this program knows 1\)"):
+    with pytest.raises(RefusedError, match=r"written by a newer Onefold \(its shape is 3, this program knows 2\)"):
         Store.open(tmp_path, purpose="test", now=clock(now))
     with Control.open(tmp_path) as control:
         assert control.holder() is None
