@@ -80,7 +80,8 @@ def _superseded(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs)
 def _suggestions(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs) -> pl.DataFrame:
     """An address that accounts of two persons claim, one of them under a domain it does not own, only suggests.
 
-    So does a verified address that is nobody's primary and was no proof for want of one name.
+    So does a verified address that was no proof for its holders' names: no word in common, or, where it is nobody's
+    primary, not the same.
     """
     held = keys.claims.select("row", "value", "at", "verified", "alias").sort("verified", descending=True)
     held = held.unique(["row", "at"], keep="first", maintain_order=True)
@@ -89,14 +90,15 @@ def _suggestions(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs
         low=pl.col("person").min(), high=pl.col("person").max(), claims=pl.len(), nobodys=pl.col("alias").all()
     )
     several = several.filter((pl.col("low") != pl.col("high")) & (pl.col("claims") <= MOST_CLAIMS))
-    held = held.join(several.select("at", "nobodys"), on="at").join(
+    several = several.with_columns(strange=pl.col("nobodys") | pl.col("at").is_in(keys.apart.implode()))
+    held = held.join(several.select("at", "nobodys", "strange"), on="at").join(
         rows.select("row", "account_key", "tenant", "rank", "native_id"), on="row"
     )
     anchor = held.sort("verified", "rank", "native_id", descending=[True, False, False]).unique(
         "at", keep="first", maintain_order=True
     )
     found = held.join(anchor, on="at", suffix="_a").filter(
-        (pl.col("person") != pl.col("person_a")) & (~(pl.col("verified") & pl.col("verified_a")) | pl.col("nobodys"))
+        (pl.col("person") != pl.col("person_a")) & (~(pl.col("verified") & pl.col("verified_a")) | pl.col("strange"))
     )
     found = found.sort("at", "row").filter(pl.int_range(pl.len()).over("row_a") < MOST_CLAIMS)
     if pairs.human:
@@ -104,11 +106,16 @@ def _suggestions(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs
         found = found.join(said, on=["row_a", "row"], how="anti")
     owner = pl.when("verified_a").then(pl.lit(" and is verified for ")).otherwise(pl.lit(" and, also unverified, by "))
     claimed = pl.format("{} is claimed by {}, not verified,{}{}", "value", "tenant", owner, "tenant_a")
+    names = pl.format("{} is verified in {} and {}, but the names differ", "value", "tenant_a", "tenant")
     alias = pl.format("{} is an alias in {} and {} and nobody's own: perhaps a team's", "value", "tenant_a", "tenant")
     return found.select(
         account_a="account_key_a",
         account_b="account_key",
         rule=pl.lit(SUGGESTED),
-        reason=pl.when(pl.col("verified") & pl.col("verified_a")).then(alias).otherwise(claimed),
+        reason=pl.when(~(pl.col("verified") & pl.col("verified_a")))
+        .then(claimed)
+        .when("nobodys")
+        .then(alias)
+        .otherwise(names),
         score=pl.lit(SUGGESTION_SCORE),
     ).select(pl.col(name).cast(kind) for name, kind in DOUBT.items())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from core.match_names import by_name, of_one_name
 from core.match_vetoes import superseded
 from core.model import TenantFacts
 from core.normalise import normalised_domain
@@ -36,7 +37,6 @@ WORDS: Mapping[str, str] = {  # how evidence of a tier begins
 SHARED: dict[str, pl.DataType] = {"row": pl.UInt32(), "key": pl.UInt32(), "tier": pl.UInt8()}
 KEYS: dict[str, pl.DataType] = {"key": pl.UInt32(), "tier": pl.UInt8(), "value": pl.String()}
 NOTED_HUBS = 20
-FRESH = 1 << 31  # numbers of values that are made of several columns begin here
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Keys:
 
     `shared`: SHARED, one row an account and key; `values`: KEYS, one row a key; `claims`: CLAIMS and `at` of every address
     that more than one account claims; `notes`: hub keys that join nobody; `superseded`: row, row_b, at, value of accounts
-    that an address does not join because another one of their tenant is the enabled one.
+    that an address does not join because another one of their tenant is the enabled one; `apart`: `at` of verified
+    addresses that people of contradicting names claim.
     """
 
     shared: pl.DataFrame
@@ -53,6 +54,7 @@ class Keys:
     claims: pl.DataFrame
     notes: tuple[str, ...]
     superseded: pl.DataFrame
+    apart: pl.Series
 
 
 def facts_frame(tenants: Sequence[TenantFacts]) -> pl.DataFrame:
@@ -177,9 +179,7 @@ def _homes(rows: pl.DataFrame, claims: pl.DataFrame, *, every: bool) -> pl.DataF
     of them that a member of another tenant holds verifiably. `every`: all such members, because the address joins them
     anyway; else the best-ranked one alone.
     """
-    guests = (
-        rows.filter("guest") if "kind" not in rows.columns else rows.filter(pl.col("guest") & pl.col("kind").is_null())
-    )
+    guests = rows.filter(pl.col("guest") & pl.col("kind").is_null())
     wanted = pl.concat(
         [
             guests.select("row", "tenant_key", value="n_home_email", turn=pl.lit(0, pl.Int8)),
@@ -207,30 +207,12 @@ def _homes(rows: pl.DataFrame, claims: pl.DataFrame, *, every: bool) -> pl.DataF
 def _addresses(trusted: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Of verified claims those of addresses: row, value, at. What is nobody's primary joins only accounts of one name.
 
-    An address that is an alias everywhere may be a team's (contract: identity-sources.md section 8.2): it needs a second
-    witness. Given and family name count in any order; accents and case do not.
+    An address that is an alias everywhere may be a team's (contract: identity-sources.md section 8.2).
     """
-    held = trusted.filter(~pl.col("login")).unique(["row", "at"])
+    held = trusted.filter(~pl.col("login")).unique(["row", "at"]).select("row", "value", "at")
     owned = trusted.filter(~pl.col("alias")).get_column("at").unique()
     mine = held.get_column("at").is_in(owned.implode())
-    if mine.all() or "given_name" not in rows.columns:
-        return held
-    named = held.filter(~mine).with_columns(
-        rows.select("given_name", "family_name")[held.get_column("row").filter(~mine)]
-    )
-    word = (
-        pl.concat_str("given_name", "family_name", separator=" ")
-        .str.normalize("NFKD")
-        .str.replace_all(r"\p{M}", "")
-        .str.to_lowercase()
-        .str.extract_all(r"\p{L}+")
-        .list.sort()
-        .list.join(" ")
-    )
-    named = named.with_columns(value=pl.format("{} of {}", "value", word)).drop_nulls("value")
-    numbers = named.select("value").unique(maintain_order=True).with_row_index("at_name", offset=FRESH)
-    named = named.join(numbers, on="value").with_columns(at="at_name")
-    return pl.concat([held.filter(mine).select("row", "value", "at"), named.select("row", "value", "at")])
+    return held if mine.all() else pl.concat([held.filter(mine), of_one_name(held.filter(~mine), rows)])
 
 
 def _without_hubs(
@@ -260,22 +242,19 @@ def _without_hubs(
 def shared_keys(rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Sequence[str], hub_limit: int) -> Keys:
     """Keys that at least two accounts share; tier i is `tiers[i]`. Hub keys are left out and noted.
 
-    `rows`: row, tenant_key, rank, native_id, guest, authoritative, issuer and the columns of NORMALISED; `kind` (a class
-    that is no human's, else null), given_name and family_name where known.
+    `rows`: row, tenant_key, rank, native_id, guest, twin, seated, authoritative, issuer, given_name, family_name, the
+    columns of NORMALISED, and `kind`: a class that is no human's, else null.
     """
     names = {each.tenant_key: each.name for each in tenants}
     addressed = {"verified_email", "verified_login", "home_link"} & set(tiers)
     claims = _claims(rows, tenants) if addressed else pl.DataFrame(schema=CLAIMS)
     common = _repeated(claims) if claims.height else claims.with_columns(at=pl.lit(0, pl.UInt32))
     trusted = common.filter("verified")
-    gone = (
-        superseded(rows, trusted)
-        if "twin" in rows.columns
-        else trusted.select("row", row_b="row", at="at", value="value").clear()
-    )
+    gone = superseded(rows, trusted)
     if gone.height:
         trusted = trusted.join(gone, on=["row", "at"], how="anti", maintain_order="left")
         claims = claims.join(gone, on=["row", "value"], how="anti", maintain_order="left")
+    trusted, apart = by_name(trusted, rows)
     joined = {"verified_email", "verified_login"} <= set(tiers)
     shared, values, notes, taken = [], [], [], 0
     for tier, name in enumerate(tiers):
@@ -286,7 +265,7 @@ def shared_keys(rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Seque
                 number = rows.select("row", value=pl.col("issuer") + "/" + pl.col("n_employee_number"))
                 held = _repeated(_apart(number.drop_nulls(), rows))
             case "home_link":
-                held = _repeated(_homes(rows, claims, every=joined))
+                held, _ = by_name(_repeated(_homes(rows, claims, every=joined)), rows)
             case "verified_email":
                 held = _addresses(trusted, rows)
             case _:  # verified_login: a login may meet an address, not only another login
@@ -300,8 +279,8 @@ def shared_keys(rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Seque
         shared.append(held.join(several.select("at", "key", "tier"), on="at").select(list(SHARED)))
         values.append(several.select(list(KEYS)))
     if not shared:
-        return Keys(pl.DataFrame(schema=SHARED), pl.DataFrame(schema=KEYS), common, (), gone)
-    return Keys(pl.concat(shared), pl.concat(values), common, tuple(notes), gone)
+        return Keys(pl.DataFrame(schema=SHARED), pl.DataFrame(schema=KEYS), common, (), gone, apart)
+    return Keys(pl.concat(shared), pl.concat(values), common, tuple(notes), gone, apart)
 
 
 CLAIMS: dict[str, pl.DataType] = {
