@@ -29,12 +29,13 @@ def components(rows: pl.DataFrame, shared: pl.DataFrame, same: Collection[tuple[
     count = rows.height
     row = rows.get_column("row").to_numpy()
     old = rows.select("old_person", "kind", place=pl.int_range(pl.len())).filter(pl.col("old_person").is_not_null())
-    kinds = old.get_column("kind").null_count() < old.height
-    whose = (
-        old.select(pl.struct("old_person", pl.col("kind").fill_null(""))).to_series() if kinds else old["old_person"]
-    )
-    person = whose.rank("dense").to_numpy().astype(np.int64) - 1
-    people = int(person.max()) + 1 if len(person) else 0
+    person = old.get_column("old_person").to_numpy().astype(np.int64)
+    people = int(person.max()) + 1 if len(person) else 0  # keys are dense enough to be nodes themselves
+    other = old.get_column("kind").is_not_null()
+    if other.any():
+        kinds = old.get_column("kind").filter(other).rank("dense").to_numpy().astype(np.int64)
+        person[other.arg_true().to_numpy()] += kinds * people
+        people *= int(kinds.max()) + 1
     key = shared.get_column("key").to_numpy().astype(np.int64)
     held = shared.get_column("row").to_numpy().astype(np.int64)
     pinned = np.array([*same], dtype=np.int64).reshape(-1, 2)

@@ -64,15 +64,18 @@ def _superseded(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs)
         said = pl.DataFrame(list(pairs.human), schema={"row": pl.UInt32(), "row_b": pl.UInt32()}, orient="row")
         found = found.join(said, on=["row", "row_b"], how="anti")
     found = found.filter(chosen.gather(found.get_column("row")) != chosen.gather(found.get_column("row_b")))
-    return found.select(
+    told = found.select(
+        "value",
+        tenant=tenant.gather(found.get_column("row")),
         account_a=account.gather(found.get_column("row_b")),
         account_b=account.gather(found.get_column("row")),
+    )
+    ended = "{}: ended in {}, where an enabled account has it; no number or immutable id says whose it was"
+    return told.select(
+        "account_a",
+        "account_b",
         rule=pl.lit(SUPERSEDED),
-        reason=pl.format(
-            "{}: ended in {}, where an enabled account has it; no number or immutable id says whose it was",
-            "value",
-            tenant.gather(found.get_column("row")),
-        ),
+        reason=pl.format(ended, "value", "tenant"),
         score=pl.lit(SCORES["verified_email"]),
     )
 
@@ -83,13 +86,14 @@ def _suggestions(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs
     So does a verified address that was no proof for its holders' names: no word in common, or, where it is nobody's
     primary, not the same.
     """
-    held = keys.claims.select("row", "value", "at", "verified", "alias").sort("verified", descending=True)
-    held = held.unique(["row", "at"], keep="first", maintain_order=True)
-    held = held.with_columns(person=chosen.gather(held.get_column("row")))
-    several = held.group_by("at").agg(
-        low=pl.col("person").min(), high=pl.col("person").max(), claims=pl.len(), nobodys=pl.col("alias").all()
+    held = keys.claims.with_columns(person=chosen.gather(keys.claims.get_column("row")))
+    several = held.group_by("at").agg(low=pl.col("person").min(), high=pl.col("person").max())
+    held = held.join(several.filter(pl.col("low") != pl.col("high")).select("at"), on="at", how="semi")
+    held = held.sort("verified", "row", descending=[True, False]).unique(
+        ["row", "at"], keep="first", maintain_order=True
     )
-    several = several.filter((pl.col("low") != pl.col("high")) & (pl.col("claims") <= MOST_CLAIMS))
+    several = held.group_by("at").agg(claims=pl.len(), nobodys=pl.col("alias").all())
+    several = several.filter(pl.col("claims") <= MOST_CLAIMS)
     several = several.with_columns(strange=pl.col("nobodys") | pl.col("at").is_in(keys.apart.implode()))
     held = held.join(several.select("at", "nobodys", "strange"), on="at").join(
         rows.select("row", "account_key", "tenant", "rank", "native_id"), on="row"

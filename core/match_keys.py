@@ -134,11 +134,16 @@ def _claims(rows: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
 
 def _apart(held: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """`held` (row, value, …) with the values of what is no human's marked by their class: they meet only their own kind."""
-    if "kind" not in rows.columns or rows.get_column("kind").null_count() == rows.height or held.is_empty():
+    if "kind" not in rows.columns or held.is_empty():
         return held
-    kind = rows.get_column("kind").gather(held.get_column("row"))
-    marked = pl.when(kind.is_not_null()).then(pl.format("{} ({})", "value", kind)).otherwise("value")
-    return held.with_columns(marked.alias("value"))
+    kind = rows.get_column("kind")
+    marked = kind.is_not_null().gather(held.get_column("row"))
+    if not marked.any():
+        return held
+    few = held.filter(marked).select("value", kind=kind.gather(held.get_column("row").filter(marked)))
+    values = held.get_column("value").clone()
+    values = values.scatter(marked.arg_true(), few.select(pl.format("{} ({})", "value", "kind")).to_series())
+    return held.with_columns(values)
 
 
 def verified_addresses(rows: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
@@ -155,7 +160,11 @@ def verified_addresses(rows: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl
 
 
 def _repeated(frame: pl.DataFrame) -> pl.DataFrame:
-    """Of `frame` (row, value, …) what concerns a value that at least two rows hold; `at` numbers the values."""
+    """Of `frame` (row, value, …) what concerns a value that at least two rows hold; `at` numbers the values.
+
+    Hashes only leave out what occurs once; what is equal is decided by the values themselves.
+    """
+    frame = frame.filter(frame.get_column("value").hash().is_duplicated())
     lists = (
         frame.lazy()
         .select("value", place=pl.int_range(pl.len(), dtype=pl.UInt32))

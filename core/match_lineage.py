@@ -22,33 +22,35 @@ def lineage(  # noqa: PLR0917 - two matchings and the reasons between them
     doubts: pl.DataFrame,
     human: Collection[tuple[int, int]],
 ) -> pl.DataFrame:
-    """LINEAGE by event, person_from and person_to.
+    """LINEAGE, by event and the persons' keys.
 
     `rows`: row, account_key, tenant, native_id, class, old_person; `links`: the LINK rows of now; `persons`, `before`:
     PERSON_ID of now and then; `doubts`: edges that vetoes refused; `human`: pairs of rows that a decision parts.
     """
-    names = persons.select("person_key", "person_id")
     placed = rows.select("row", "account_key", "class", person_from="old_person").with_columns(person_to=chosen)
     moved = placed.filter(pl.col("person_from").is_not_null() & (pl.col("person_from") != pl.col("person_to")))
     fresh = persons.join(before.select("person_key"), on="person_key", how="anti")
-    events = [_founded(rows, fresh, moved)]
-    if moved.height:
-        events.append(_moved(placed, moved, links, fresh, doubts, human))
-    if before.height:
-        events.append(_returned(placed, moved, fresh))
+    founded = _founded(rows, fresh, moved)
+    events = [_moved(placed, moved, links, fresh, doubts, human)] if moved.height else []
+    events += [_returned(placed, moved, fresh)] if before.height else []
+    if not events or not any(each.height for each in events):
+        return founded
+    names = persons.select("person_key", "person_id")
     told = (
         pl.concat(events)
         .join(names.rename({"person_key": "person_from", "person_id": "from_id"}), on="person_from", how="left")
         .join(names.rename({"person_key": "person_to", "person_id": "to_id"}), on="person_to", how="left")
-    )
-    continues = pl.when(pl.col("event").is_in([PARTED, MOVED])).then("from_id").otherwise("to_id")
-    return (
-        told.select(
-            "event", "accounts", "reason", "edge", person_from="from_id", person_to="to_id", continues=continues
-        )
-        .select(pl.col(name).cast(kind) for name, kind in LINEAGE.items())
         .sort("event", "person_from", "person_to")
     )
+    continues = pl.when(pl.col("event").is_in([PARTED, MOVED])).then("from_id").otherwise("to_id")
+    told = told.select(
+        "event", "accounts", "reason", "edge", person_from="from_id", person_to="to_id", continues=continues
+    )
+    return pl.concat([founded, _as(LINEAGE, told)])
+
+
+def _as(schema: dict[str, pl.DataType], frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
 
 
 EVENT: dict[str, pl.DataType] = {
@@ -62,24 +64,25 @@ EVENT: dict[str, pl.DataType] = {
 
 
 def _event(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.select(pl.col(name).cast(kind) for name, kind in EVENT.items())
+    return _as(EVENT, frame)
 
 
 def _founded(rows: pl.DataFrame, fresh: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
-    """New persons that no older one gave accounts to."""
-    new = fresh.join(moved.select("person_to").unique(), left_on="person_key", right_on="person_to", how="anti")
-    found = new.join(
-        rows.select("account_key", "tenant", "native_id"), left_on="founder_key", right_on="account_key", how="left"
-    )
-    return _event(
+    """LINEAGE of new persons that no older one gave accounts to, by person_key."""
+    new = fresh.join(moved.select(person_key="person_to").unique(), on="person_key", how="anti").sort("person_key")
+    first = rows.select(founder_key="account_key", edge=pl.col("tenant") + " " + pl.col("native_id"))
+    found = new.join(first, on="founder_key", how="left", maintain_order="left")
+    return _as(
+        LINEAGE,
         found.select(
             event=pl.lit(FOUNDED),
             person_from=pl.lit(None),
-            person_to="person_key",
+            person_to="person_id",
             accounts=pl.lit(None),
+            continues="person_id",
             reason=pl.lit("its accounts were nobody's before"),
-            edge=pl.format("{} {}", "tenant", "native_id"),
-        )
+            edge="edge",
+        ),
     )
 
 

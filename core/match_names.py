@@ -1,7 +1,7 @@
 """Names as a second witness of an address: they never join anybody, but an address does not join people of other names.
 
 An address may be a team's, recycled, or typed into the wrong record (contract: identity-sources.md sections 8.2 and 8.4).
-Whoever has no name at all is not contradicted; between several names such a one could be either, and is joined to neither.
+Whoever does not tell both names is not contradicted; between several names such a one could be either, and is joined to neither.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def words(names: pl.Series) -> pl.Series:
 
 
 def _named(rows: pl.DataFrame, at: pl.Series) -> pl.Series:
-    names = pl.concat_str("given_name", "family_name", separator=" ", ignore_nulls=True)
-    return rows.select("given_name", "family_name")[at].select(name=names.replace("", None)).to_series()
+    names = pl.concat_str("given_name", "family_name", separator=" ")
+    return rows.select("given_name", "family_name")[at].select(name=names).to_series()
 
 
 def by_name(held: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
@@ -38,11 +38,11 @@ def by_name(held: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Se
     nobody = pl.Series("at", [], dtype=pl.UInt32)
     if held.is_empty():
         return held, nobody
-    named = held.select("at", name=_named(rows, held.get_column("row")).hash()).filter(
-        rows.select(pl.any_horizontal(pl.col("given_name", "family_name").is_not_null()))
-        .to_series()
-        .gather(held.get_column("row"))
-    )
+    names = rows.select(
+        pl.concat_str("given_name", "family_name", separator=" ").hash().alias("name"),
+        told=pl.all_horizontal(pl.col("given_name", "family_name").is_not_null()),
+    )[held.get_column("row")]
+    named = names.with_columns(held.get_column("at")).filter("told")
     spread = named.group_by("at").agg(low=pl.col("name").min(), high=pl.col("name").max())
     several = spread.filter(pl.col("low") != pl.col("high")).get_column("at")
     if several.is_empty():
