@@ -22,7 +22,7 @@ from core.frames import (
     conform,
     empty,
 )
-from core.model import Evidence, Right, TenantFacts, TenantMode
+from core.model import AccountClass, Evidence, Right, TenantFacts, TenantMode
 from core.names import folded
 
 
@@ -89,7 +89,7 @@ def desire(target: TargetSpec, picture: Picture, config: Config, *, today: date)
     people = persons.join(_rights(picture), on="person_key", how="left", maintain_order="left")
     people = people.with_columns(_in_scope(target, picture, persons, config, today, troubles))
     people = people.with_columns(_mapped(target, persons, config, today, troubles).get_columns())
-    users = _users(people)
+    users = _users(people.with_columns(of_class=_of_class(persons, config)))
     troubles += _name_troubles(target, users)
     groups, memberships = _groups(target, picture, users, config, today, troubles)
     return Desired(users, groups, memberships, tuple(troubles))
@@ -132,7 +132,8 @@ def _rights(picture: Picture) -> pl.DataFrame:
 
 
 def _person_frame(persons: pl.DataFrame) -> pl.DataFrame:
-    return persons.select("person_id", *PERSON_ATTRIBUTES)
+    """What `person.…` may read."""
+    return persons.select("person_id", *PERSON_ATTRIBUTES, pl.col("person_class").alias("class"))
 
 
 def _in_scope(
@@ -144,7 +145,13 @@ def _in_scope(
         if expression is not None:
             inside &= _holds(path, expression, picture, persons, config, today, troubles)
     inside &= _included(picture, persons, config, today, troubles)
-    return inside.alias("in_scope")
+    return (inside & _of_class(persons, config)).alias("in_scope")
+
+
+def _of_class(persons: pl.DataFrame, config: Config) -> pl.Series:
+    """True for persons of a class that becomes users; a class nobody told yet is a human's."""
+    wanted = [each.value for each in config.settings.classes.desired]
+    return persons.get_column("person_class").fill_null(AccountClass.HUMAN.value).is_in(wanted)
 
 
 def _holds(
@@ -168,7 +175,9 @@ def _holds(
         _tell(path, done.failed.get("value"), values.null_count(), config, troubles)
         return values.fill_null(value=True)
     rows = (
-        picture.links.select("account_key", "person_key").join(picture.accounts, on="account_key").sort("account_key")
+        picture.links.select("account_key", "person_key", "class")
+        .join(picture.accounts, on="account_key")
+        .sort("account_key")
     )
     spread = rows.select("person_key").join(persons, on="person_key", how="left", maintain_order="left")
     done = evaluate(
@@ -283,6 +292,8 @@ def _users(people: pl.DataFrame) -> pl.DataFrame:
     reason = (
         pl.when(inactive)
         .then(pl.col("status_reason"))
+        .when(~pl.col("of_class"))
+        .then(pl.format("of class {}, which `classes.desired` does not name", "person_class"))
         .when(~pl.col("in_scope"))
         .then(pl.lit("out of scope"))
         .otherwise(pl.lit(None, dtype=pl.String))
@@ -425,10 +436,13 @@ def _groups(
 
 
 def _standing(picture: Picture) -> pl.DataFrame:
-    """account_key of accounts that may carry memberships: there, and not disabled in their own tenant."""
-    return picture.accounts.filter(pl.col("gone").is_null() & pl.col("active").fill_null(value=True)).select(
-        "account_key"
-    )
+    """account_key of accounts that may carry memberships: there, not disabled in their own tenant, and no admin twins.
+
+    What an administrator holds with a second account is kept away from the daily one on purpose.
+    """
+    here = picture.accounts.filter(pl.col("gone").is_null() & pl.col("active").fill_null(value=True))
+    twins = picture.links.filter(pl.col("class") == AccountClass.ADMIN_TWIN).select("account_key")
+    return here.select("account_key").join(twins, on="account_key", how="anti")
 
 
 def _glob(pattern: str) -> str:

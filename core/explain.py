@@ -111,6 +111,8 @@ def _why(  # noqa: PLR0917 - a reason compares two accounts in the light of the 
         return f"{tenant.name} may not give attributes"
     if mine["guest"] and not first["guest"]:
         return "a guest's record gives memberships only"
+    if mine["admin"] and not first["admin"]:
+        return "an admin twin gives no attributes"
     if mine["standing"] != first["standing"]:
         return f"{tenant.name} is retired" if mine["retired"] else f"the account is gone from {tenant.name}"
     if winner is None:  # unreachable where somebody may speak

@@ -109,6 +109,18 @@ LINK: dict[str, pl.DataType] = {
     "person_key": pl.Int32(),
     "rule": pl.String(),  # founding, or the tier that joined it
     "evidence": pl.String(),  # the shared key, e.g. "email ada@corp.example"
+    "class": pl.String(),  # what the account is: a word of AccountClass; null in links of before classes were told
+}
+CLASS: dict[str, pl.DataType] = {"account_key": pl.Int32(), "class": pl.String()}
+# What became of persons: `founded`, `split`, `merged`, `moved`, `returned` (see `match_lineage`). One row an event.
+LINEAGE: dict[str, pl.DataType] = {
+    "event": pl.String(),
+    "person_from": pl.String(),  # person_id; null where nobody was there before
+    "person_to": pl.String(),  # person_id of who holds the accounts now
+    "accounts": pl.Int32(),  # how many moved
+    "continues": pl.String(),  # person_id of the one that keeps the id
+    "reason": pl.String(),
+    "edge": pl.String(),  # the evidence that joined, or the edge that was refused
 }
 PERSON_ID: dict[str, pl.DataType] = {
     "person_key": pl.Int32(),
@@ -147,6 +159,7 @@ PERSON: dict[str, pl.DataType] = {
     "status_tenant": pl.Int16(),
     "status_reason": pl.String(),
     "doubtful": pl.Boolean(),  # a veto split this person's component: what reduces or grants access waits
+    "person_class": pl.String(),  # of its most human account; `person.class` in SQL
 }
 
 # --- desired and existing, one target

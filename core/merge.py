@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import polars as pl
 
+from core.classify import person_classes
 from core.frames import BIT, PERSON, PERSON_ATTRIBUTES
 from core.match_keys import GUESTS
 from core.merge_status import Decision, decide
-from core.model import Right, TenantFacts
+from core.model import AccountClass, Right, TenantFacts
 
 if TYPE_CHECKING:
     from core.match import Matching
@@ -58,6 +59,7 @@ def merge(
         order[start]
         .select("person_key")
         .join(matching.persons.select("person_key", "person_id"), on="person_key", how="left", maintain_order="left")
+        .join(person_classes(matching.links), on="person_key", how="left", maintain_order="left")
     )
     people = heads.with_columns(
         **{**columns, **_status(decision)},
@@ -78,6 +80,7 @@ def ranked(accounts: pl.DataFrame, links: pl.DataFrame, tenants: Sequence[Tenant
     silent = [key for key, each in facts.items() if Right.ATTRIBUTES not in each.may]
     retired = [key for key, each in facts.items() if each.retired]
     guest = pl.col("user_type").is_in(GUESTS).fill_null(value=False)
+    twins = links.filter(pl.col("class") == AccountClass.ADMIN_TWIN).get_column("account_key")
     rows = accounts.lazy().select(
         "account_key",
         "tenant_key",
@@ -88,12 +91,17 @@ def ranked(accounts: pl.DataFrame, links: pl.DataFrame, tenants: Sequence[Tenant
         place=pl.int_range(pl.len(), dtype=pl.UInt32),
         rank=pl.col("tenant_key").replace_strict(ranks, return_dtype=pl.Int32),
         guest=guest,
+        admin=pl.col("account_key").is_in(twins.implode()) if len(twins) else pl.lit(value=False),
         silent=pl.col("tenant_key").is_in(silent),
         retired=pl.col("tenant_key").is_in(retired),
     )
     rows = rows.with_columns(
-        # Members before guests, those who are there before those who are gone; a tenant that gives no attributes never.
-        standing=pl.col("silent") * 8 + pl.col("guest") * 2 + (pl.col("gone").is_not_null() | pl.col("retired")),
+        # Members before guests before admin twins, those who are there before those who are gone; a tenant that gives no
+        # attributes never.
+        standing=pl.col("silent") * 8
+        + pl.col("admin") * 4
+        + pl.col("guest") * 2
+        + (pl.col("gone").is_not_null() | pl.col("retired")),
         off=~pl.col("active").fill_null(value=True),
     )
     linked = rows.join(links.lazy().select("account_key", "person_key"), on="account_key", how="left")

@@ -51,17 +51,20 @@ def decide(
     guest = order.get_column("guest").to_numpy()
     stance = stances.get_column("stance").to_numpy().astype(np.int64)
     position = np.arange(len(stance), dtype=np.int64)
+    mute = _mute(order, start)
     by_home = guest.astype(np.int64) << 61 | retired.astype(np.int64) << 60 | rank << 40 | stance << 36 | position
-    home, lost = _best(np.where(guest, NOBODY, by_home), start)
+    home, lost = _best(np.where(guest | mute, NOBODY, by_home), start)
     may = stances.get_column("may").to_numpy()
     silent = stances.get_column("silent").to_numpy()
     on = stances.get_column("on").to_numpy()
     if rule == "home":
-        score = np.where(may, by_home, NOBODY)
+        score = np.where(may & ~mute, by_home, NOBODY)
     elif rule == "precedence":
-        score = np.where(may & ~silent, retired.astype(np.int64) << 60 | rank << 40 | stance << 36 | position, NOBODY)
+        score = np.where(
+            may & ~silent & ~mute, retired.astype(np.int64) << 60 | rank << 40 | stance << 36 | position, NOBODY
+        )
     else:
-        trusted = stances.get_column("authoritative").to_numpy() & (may | on)
+        trusted = stances.get_column("authoritative").to_numpy() & (may | on) & ~mute
         score = np.where(trusted, (~on).astype(np.int64) << 60 | rank << 40 | stance << 36 | position, NOBODY)
     at, nobody = _best(score, start)
     chosen = stances[at].with_columns(order.get_column("account_key").gather(at), pl.Series("nobody", nobody))
@@ -75,6 +78,16 @@ def decide(
         evidence=chosen.select(pl.when(~active).then("evidence")).to_series(),
         reason=_reasons(chosen, stances, order, start, active),
     )
+
+
+def _mute(order: pl.DataFrame, start: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Admin twins of somebody who has other accounts: they decide nothing, not even where nobody else may."""
+    twin = order.get_column("admin").to_numpy()
+    if not twin.any():
+        return twin
+    alone = np.logical_and.reduceat(twin, start)
+    lone: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.repeat(alone, np.diff(np.append(start, len(twin))))
+    return twin & ~lone
 
 
 def _best(score: Ints, start: Ints) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
@@ -158,7 +171,7 @@ def _reasons(
     )
     against = (
         stances.with_columns(order.get_column("person_key"), order.get_column("rank"))
-        .filter(pl.col("on"))
+        .filter(pl.col("on") & ~order.get_column("admin"))
         .join(shown.filter(~pl.col("active_now")).select("person_key"), on="person_key", how="semi")
         .sort("rank")
         .unique(["person_key", "tenant"], keep="first", maintain_order=True)

@@ -27,6 +27,18 @@ class Right(StrEnum):
     ATTRIBUTES = "attributes"
 
 
+class AccountClass(StrEnum):
+    """What an account is (contract: identity-sources.md section 8.2). The last four are nobody's and never join a human."""
+
+    HUMAN = "human"
+    GUEST = "guest"
+    ADMIN_TWIN = "admin_twin"
+    SERVICE = "service"
+    SHARED = "shared"
+    RESOURCE = "resource"
+    CONTACT = "contact"
+
+
 class TargetMode(StrEnum):
     """`plan_only` until an admin switches the target to `apply`."""
 
@@ -141,7 +153,7 @@ class TenantFacts:
     """What the rules must know of one tenant: its declared rights and how good its newest accepted read is.
 
     `rank` 0 is the highest precedence. `trusted` is true when the newest accepted extract is complete and younger than
-    the tenant's freshness: only then may absence be evidence.
+    the tenant's freshness: only then may absence be evidence. `classes`: SQL over `account.…` by class.
     """
 
     tenant_key: int
@@ -159,6 +171,7 @@ class TenantFacts:
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     vendor_verified: frozenset[str] = frozenset()
+    classes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from core.model import Right, TargetMode, TenantMode
+from core.model import AccountClass, Right, TargetMode, TenantMode
 
 REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prefect:[A-Za-z0-9_\-/]+)$"
 NAME_PATTERN = r"^[a-z][a-z0-9_\-]{0,62}$"
@@ -49,6 +49,29 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TenantClasses(Strict):
+    """What an account is, by SQL over `account.…`; the first of these, in this order, that is true says it."""
+
+    human: Sql | None = None
+    contact: Sql | None = None
+    resource: Sql | None = None
+    shared: Sql | None = None
+    service: Sql | None = None
+    admin_twin: Sql | None = None
+    guest: Sql | None = None
+
+    def rules(self) -> dict[str, str]:
+        """Expressions by class."""
+        return {each.value: text for each in AccountClass if (text := getattr(self, each.value)) is not None}
+
+
+class Classes(TenantClasses):
+    """The same for every tenant, after the tenant's own; `desired` says of which classes persons become users."""
+
+    built_in: bool = Field(default=True, description="whether logins, mailboxes and vendors' words tell classes too")
+    desired: tuple[AccountClass, ...] = (AccountClass.HUMAN,)
+
+
 class TenantSettings(Strict):
     """Settings of every tenant, whatever its kind."""
 
@@ -62,6 +85,7 @@ class TenantSettings(Strict):
     authoritative: bool = True
     include: Sql | None = None
     exclude: Sql | None = None
+    classes: TenantClasses = TenantClasses()
     interval: Span = timedelta(minutes=15)
     freshness: Span | None = Field(default=None, description="default: twice the interval, at least an hour")
     retired: bool = False
@@ -148,7 +172,20 @@ class Match(Strict):
     """Which strong keys join accounts, strongest first."""
 
     keys: tuple[MatchKey, ...] = ("immutable_id", "employee_number", "home_link", "verified_email", "verified_login")
-    hub_limit: int = Field(default=3, ge=1)
+    hub_limit: int = Field(default=3, ge=1, description="a key on more accounts of one tenant joins nobody")
+    issuers: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="HR systems: name → tenants that show its numbers"
+    )
+    reuse: Span = Field(
+        default=timedelta(days=30),
+        description="an account made this long after another's end is another human with the recycled address",
+    )
+    placeholders: tuple[str, ...] = Field(
+        default=(), description="values that identify nobody, beside the built-in ones: numbers, ids, mailboxes"
+    )
+    cap: int | None = Field(
+        default=None, ge=2, description="accounts a person may have; default 4 a tenant, at least 12"
+    )
 
 
 class Adopt(Strict):
@@ -271,6 +308,7 @@ class Settings(Strict):
     tenants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
     targets: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
     match: Match = Match()
+    classes: Classes = Classes()
     adopt: Adopt = Adopt()
     attributes: dict[str, Prefer] = Field(default_factory=dict)
     status: Status = Status()

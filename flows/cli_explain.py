@@ -87,8 +87,8 @@ def _text(document: Row) -> str:
 
 
 def _accounts(accounts: list[Row]) -> str:
-    header = ["tenant", "native_id", "user_name", "email", "type", "active", "joined by", "evidence", "since"]
-    names = ["tenant", "native_id", "user_name", "email", "user_type", "active", "rule", "evidence", "since"]
+    header = ["tenant", "native_id", "user_name", "email", "type", "class", "active", "joined by", "evidence", "since"]
+    names = ["tenant", "native_id", "user_name", "email", "user_type", "class", "active", "rule", "evidence", "since"]
     cells = [
         [("gone, " if name == "active" and each["gone"] else "") + _shown(each[name]) for name in names]
         for each in accounts

@@ -12,7 +12,7 @@
 |---|---|
 | tenants | `tenant_keys() -> {name: key}`, `ensure_tenants(names) -> {name: key}`, `rename_tenant(old, name)`, `cursor(tenant)`, `newest_extracts() -> {tenant: Consumed}` |
 | picture | `consolidate(manifest, read, run_id, now) -> Consolidated`, `accounts() -> ACCOUNT`, `groups() -> GROUP`, `memberships() -> MEMBERSHIP`, sorted by key |
-| identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `save_identity(run_id, links, person_ids, persons, now) -> Saved` |
+| identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `save_identity(run_id, links, person_ids, persons, now, lineage) -> Saved` |
 | review | `doubts() -> REVIEW`, `decided() -> DECIDED`, `undone() -> UNDONE`, `link_history()`, `save_review(run_id, doubts, decided, undone, now) -> Saved` |
 | shadow | `existing(target) -> Existing(users, groups, memberships, protected, traits)`, `observe(target, users, groups, edges, *, complete, run_id, now) -> Observed`, `record_receipts(run_id, now) -> int` (ledger receipts not yet in the shadow; idempotent, also called by `observe` and `existing`), `first_contact(target)`, `mark_adopted(target, run_id, now)` |
 | plans | `save_plan(header, changes, values)`, `plan(prefix) -> StoredPlan(header, changes, values)`, `newest_plan() -> StoredPlan` or None, `newest_header()`, `approvals(now) -> APPROVAL` |
@@ -197,10 +197,17 @@ class Store:
         return self.session.frame("decisions", schema=DECISION)
 
     def save_identity(
-        self, run_id: str, links: pl.DataFrame, person_ids: pl.DataFrame, persons: pl.DataFrame, now: datetime
+        self,
+        run_id: str,
+        links: pl.DataFrame,
+        person_ids: pl.DataFrame,
+        persons: pl.DataFrame,
+        now: datetime,
+        *,
+        lineage: pl.DataFrame | None = None,
     ) -> Saved:
-        """Makes the state hold exactly these frames, with history; writes only what differs."""
-        return save_identity(self.session, run_id, links, person_ids, persons, now=now)
+        """Makes the state hold exactly these frames, with history, and appends LINEAGE; writes only what differs."""
+        return save_identity(self.session, run_id, links, person_ids, persons, now=now, lineage=lineage)
 
     def doubts(self) -> pl.DataFrame:
         """What a human should look at, as saved last: REVIEW."""

@@ -76,6 +76,7 @@ def _person(person: Row, names: dict[int, str]) -> Row:
             "reason": person["status_reason"],
             "decided_by_account": person["from_active"],
         },
+        "class": person["person_class"],
         "home_tenant": names.get(person["home_tenant"]),
         "doubtful": person["doubtful"],
         "since": person["since"],
@@ -104,7 +105,7 @@ def _accounts(accounts: pl.DataFrame, held: pl.DataFrame, names: dict[int, str])
             "account_key": row["account_key"],
             "tenant": names.get(row["tenant_key"]),
             **{name: row[name] for name in shown},
-            **{name: edges[row["account_key"]][name] for name in ("rule", "evidence", "since", "since_run")},
+            **{name: edges[row["account_key"]][name] for name in ("class", "rule", "evidence", "since", "since_run")},
         }
         for row in accounts.iter_rows(named=True)
     ]

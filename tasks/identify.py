@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from core.classify import Rules, classify
 from core.match import Matching, MatchSettings, match
 from core.merge import MergeSettings, merge
 from core.model import TenantFacts
@@ -45,7 +46,9 @@ def identify(inst: Installation, run_id: str) -> Identified:
         persons = merge(accounts, matching, facts, settings)
         doubts = to_review(decisions, matching.links, matching.doubts, name=_namer(accounts, facts))
         with store.session.transaction():  # what a decision moved, and that it did, are known together or not at all
-            store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock())
+            store.save_identity(
+                run_id, matching.links, matching.persons, persons, inst.clock(), lineage=matching.lineage
+            )
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
         return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, matching.notes)
 
@@ -60,19 +63,28 @@ def who_is_who(
     decisions: pl.DataFrame,
 ) -> Matching:
     """The matching of these accounts (ACCOUNT) by the rules of the config, from LINK, PERSON_ID and DECISION rows."""
-    return match(
+    chosen, rules = inst.config.settings.match, inst.config.settings.classes
+    normalised = normalise(accounts, chosen.placeholders)
+    classified = classify(
+        accounts, normalised, facts, Rules(rules.rules(), rules.built_in), links=links, today=inst.today()
+    )
+    matching = match(
         accounts,
-        normalise(accounts),
+        normalised,
         facts,
         links=links,
         persons=persons,
         decisions=decisions,
+        classes=classified.classes,
         settings=MatchSettings(
             inst.config.settings.directory,
-            keys=inst.config.settings.match.keys,
-            hub_limit=inst.config.settings.match.hub_limit,
+            keys=chosen.keys,
+            hub_limit=chosen.hub_limit,
+            reuse=chosen.reuse,
+            cap=chosen.cap,
         ),
     )
+    return replace(matching, notes=(*classified.notes, *matching.notes))
 
 
 def _namer(accounts: pl.DataFrame, facts: Sequence[TenantFacts]) -> Callable[[int], str]:

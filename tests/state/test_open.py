@@ -44,6 +44,7 @@ def test_tables_have_the_columns_of_the_frames(store):
         "raw_group": frames.GROUP,
         "raw_membership": frames.MEMBERSHIP,
         "core_link": frames.LINK,
+        "core_lineage": frames.LINEAGE,
         "core_person_id": frames.PERSON_ID,
         "core_person": frames.PERSON,
         "core_doubt": frames.REVIEW,
