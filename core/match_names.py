@@ -12,7 +12,7 @@ import polars as pl
 FRESH = 1 << 31  # numbers of values that are an address and a name begin here
 # What transliteration does to letters, applied to both sides: Jörg, Joerg and JÖRG meet, and a few others with them.
 LETTERS = {"ø": "o", "å": "a", "ł": "l", "đ": "d", "ð": "d", "æ": "a", "œ": "o", "ß": "ss", "þ": "th"}
-SPELT = {"ae": "a", "oe": "o", "ue": "u", "aa": "a"}
+SPELT = {**{f"{letter}e": letter for letter in "aou"}, "aa": "a"}
 NOT_OF_A_WORD = r"[\p{M}'\x{2019}\x{2018}\x60\x{00b4}]"
 
 

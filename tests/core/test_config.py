@@ -103,7 +103,7 @@ def test_good_config_has_defaults_of_the_interface():
             "match.issuers.acme-hr.1",
             "Did you mean 'hr'",
         ),
-        ("directory: acme", "directory: acme\nclasses: {servise: 'true'}", "classes.servise", "service"),
+        ("directory: acme", "directory: acme\nclasses: {robot: 'true'}", "classes.robot", "is not a setting"),
     ],
 )
 def test_each_fault_names_path_line_and_remedy(old, wrong, path, says):
