@@ -285,6 +285,12 @@ def _cross_checks(
         for place, name in enumerate(prefer.prefer):
             if name not in names:
                 say(f"attributes.{attribute}.prefer.{place}", f"tenant {name!r} does not exist", _near(name, names))
+    for issuer, members in settings.match.issuers.items():
+        for place, name in enumerate(members):
+            if name not in names:
+                say(f"match.issuers.{issuer}.{place}", f"tenant {name!r} does not exist", _near(name, names))
+            elif sum(name in others for others in settings.match.issuers.values()) > 1:
+                say(f"match.issuers.{issuer}.{place}", f"tenant {name!r} has two issuers", "Name each tenant once")
     for place, rule in enumerate(settings.groups):
         if rule.source.tenant not in names:
             say(

@@ -14,6 +14,7 @@ import polars as pl
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from core.frames import DOUBT
 from core.match_keys import SHARED, WORDS, Keys
 from core.match_split import SCORES, Labels
 
@@ -88,7 +89,9 @@ def peel(
 def cut_edges(
     rows: pl.DataFrame, chosen: pl.Series, keys: Keys, tiers: Collection[str], *, lost: pl.DataFrame, cap: int
 ) -> pl.DataFrame:
-    """Of keys that a cap made useless the edges between two persons: account_a, account_b, rule, reason, score, component."""
+    """DOUBT: of keys that a cap made useless the edges between two persons, at most ASKED a component."""
+    if lost.is_empty():
+        return pl.DataFrame(schema=DOUBT)
     names = pl.DataFrame(
         {
             "tier": range(len(tiers)),
@@ -110,13 +113,12 @@ def cut_edges(
             account_a="a",
             account_b="account_key",
             rule=pl.lit("component_cap"),
-            reason=pl.format(
-                "{} {}: such keys connect {} accounts, more than the {} that one human may have",
-                "word",
-                "value",
-                "accounts",
-                pl.lit(cap),
-            ),
+            reason=pl.col("word")
+            + " "
+            + pl.col("value")
+            + ": such keys connect "
+            + pl.col("accounts").cast(pl.String)
+            + f" accounts, more than the {cap} that one human may have",
             score="score",
         )
     )

@@ -70,12 +70,12 @@ def _superseded(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs)
         account_a=account.gather(found.get_column("row_b")),
         account_b=account.gather(found.get_column("row")),
     )
-    ended = "{}: ended in {}, where an enabled account has it; no number or immutable id says whose it was"
+    ended = ", where an enabled account has it; no number or immutable id says whose it was"
     return told.select(
         "account_a",
         "account_b",
         rule=pl.lit(SUPERSEDED),
-        reason=pl.format(ended, "value", "tenant"),
+        reason=pl.col("value") + ": ended in " + pl.col("tenant") + ended,
         score=pl.lit(SCORES["verified_email"]),
     )
 
@@ -109,9 +109,10 @@ def _suggestions(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs
         said = pl.DataFrame(list(pairs.human), schema={"row_a": pl.UInt32(), "row": pl.UInt32()}, orient="row")
         found = found.join(said, on=["row_a", "row"], how="anti")
     owner = pl.when("verified_a").then(pl.lit(" and is verified for ")).otherwise(pl.lit(" and, also unverified, by "))
-    claimed = pl.format("{} is claimed by {}, not verified,{}{}", "value", "tenant", owner, "tenant_a")
-    names = pl.format("{} is verified in {} and {}, but the names differ", "value", "tenant_a", "tenant")
-    alias = pl.format("{} is an alias in {} and {} and nobody's own: perhaps a team's", "value", "tenant_a", "tenant")
+    value, both = pl.col("value"), pl.col("tenant_a") + " and " + pl.col("tenant")
+    claimed = value + " is claimed by " + pl.col("tenant") + ", not verified," + owner + pl.col("tenant_a")
+    names = value + " is verified in " + both + ", but the names differ"
+    alias = value + " is an alias in " + both + " and nobody's own: perhaps a team's"
     return found.select(
         account_a="account_key_a",
         account_b="account_key",

@@ -12,7 +12,7 @@ import polars as pl
 FRESH = 1 << 31  # numbers of values that are an address and a name begin here
 # What transliteration does to letters, applied to both sides: Jörg, Joerg and JÖRG meet, and a few others with them.
 LETTERS = {"ø": "o", "å": "a", "ł": "l", "đ": "d", "ð": "d", "æ": "a", "œ": "o", "ß": "ss", "þ": "th"}
-SPELT = {"ae": "a", "oe": "o", "ue": "u", "aa": "a"}
+SPELT = {**{f"{letter}e": letter for letter in "aou"}, "aa": "a"}
 NOT_OF_A_WORD = r"[\p{M}'\x{2019}\x{2018}\x60\x{00b4}]"
 
 
@@ -68,15 +68,15 @@ def _parts(held: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Ser
     apart = groups.filter(pl.col("groups") > 1).get_column("at")
     parts = named.filter(pl.col("at").is_in(apart.implode()))
     first = pl.col("word").list.join(" ").min().over("label")
-    parts = parts.with_columns(
-        at=(FRESH + pl.col("label")).cast(pl.UInt32), value=pl.format("{} of {}", "value", first)
-    )
+    parts = parts.with_columns(at=(FRESH + pl.col("label")).cast(pl.UInt32), value=pl.col("value") + " of " + first)
     return parts, apart
 
 
 def of_one_name(held: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """`held` (row, value, at) with each value apart for every name, in any order of its words; without the nameless."""
     word = words(_named(rows, held.get_column("row"))).list.join(" ")
-    named = held.with_columns(name=word).drop_nulls("name").with_columns(value=pl.format("{} of {}", "value", "name"))
+    named = (
+        held.with_columns(name=word).drop_nulls("name").with_columns(value=pl.col("value") + " of " + pl.col("name"))
+    )
     numbers = named.select("value").unique(maintain_order=True).with_row_index("fresh", offset=FRESH + (1 << 30))
     return named.join(numbers, on="value", maintain_order="left").select("row", "value", at="fresh")
