@@ -139,7 +139,7 @@ DOUBT: dict[str, pl.DataType] = {
 }
 # What a human should look at: one row a pair, account_a < account_b. `waterfall`: JSON, what the score is made of; null: nothing.
 REVIEW: dict[str, pl.DataType] = {**DOUBT, "waterfall": pl.String()}
-# Decisions that shaped the links of now, account_a < account_b; links before `since_run` know nothing of them (null: not saved yet).
+# Decisions that shaped the links of now, account_a < account_b; `since_run`: the run that first obeyed them (null: this one).
 DECIDED: dict[str, pl.DataType] = {**DECISION, "since_run": pl.Int32()}
 # What runs from `from_run` up to, not including, `to_run` made of this account's link came of decisions that were undone since.
 UNDONE: dict[str, pl.DataType] = {"account_key": pl.Int32(), "from_run": pl.Int32(), "to_run": pl.Int32()}

@@ -221,6 +221,10 @@ class Store:
         """Whose each account was, with valid_from_run and valid_to_run (null: still is)."""
         return self.session.frame("core_link_history_rows")
 
+    def decided_history(self) -> pl.DataFrame:
+        """account_a, account_b, valid_from_run and valid_to_run (null: still) of every decision that ever shaped links."""
+        return self.session.frame("core_decided_history_rows")
+
     def undone(self) -> pl.DataFrame:
         """Which links of the past came of decisions that were undone since: UNDONE."""
         return self.session.frame("core_undone_rows", schema=UNDONE)

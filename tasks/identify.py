@@ -35,7 +35,14 @@ def identify(inst: Installation, run_id: str) -> Identified:
         facts = tenant_facts(inst, store)
         accounts = store.accounts()
         decisions = store.decisions()
-        start = restored(store.links(), store.decided(), store.undone(), decisions, store.link_history)
+        start = restored(
+            store.links(),
+            store.decided(),
+            store.undone(),
+            decisions,
+            history=store.link_history,
+            obeyed=store.decided_history,
+        )
         matching = who_is_who(inst, accounts, facts, links=start.links, persons=store.person_ids(), decisions=decisions)
         settings = MergeSettings(
             now=inst.clock(),
