@@ -60,7 +60,7 @@ def command(work: Callable[..., Exit]) -> Callable[..., None]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code."""
-    from flows import cli_control, cli_explain, cli_inbox, cli_look, cli_run, cli_sandbox, cli_setup  # noqa: F401 - importing registers their commands
+    from flows import cli_control, cli_explain, cli_inbox, cli_look, cli_person, cli_run, cli_sandbox, cli_setup  # noqa: F401 - importing registers their commands
 
     try:
         code = app(arguments, standalone_mode=False)

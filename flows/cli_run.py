@@ -16,11 +16,17 @@ from flows.exits import Exit
 from flows.open import open_installation
 
 if TYPE_CHECKING:
-    from flows.order import Result
+    from contextlib import AbstractContextManager
+
+    from flows.order import Result, What
     from tasks.apply import Applied
     from tasks.installation import Installation
 
+WAIT_SECONDS = 20.0  # for another run, where one person is concerned
 TenantOption = Annotated[list[str] | None, typer.Option("--tenant", help="Only these tenants.")]
+PersonOption = Annotated[
+    str | None, typer.Option("--person", metavar="WHO", help="This person alone: read, planned and applied in seconds.")
+]
 FullOption = Annotated[bool, typer.Option("--full", help="Read everything, whatever the cursors.")]
 
 
@@ -32,15 +38,30 @@ def _known(inst: Installation, tenants: list[str] | None) -> list[str] | None:
     return tenants or None
 
 
+def _what(inst: Installation, tenants: list[str] | None, person: str | None, *, full: bool) -> What:
+    from flows.order import What
+    from tasks.person import whom
+
+    if person is not None and full:
+        raise ConfigError([Problem("--person", "reads one person, and --full everybody", "Leave one of them out")])
+    who = None if person is None else whom(inst, person)
+    return What(tenants=_known(inst, tenants), full=full, who=who)
+
+
+def _waiting(person: str | None) -> AbstractContextManager[None]:
+    """One person is done in seconds: such a run waits a little for the one that holds the state."""
+    from state.control import patient
+
+    return patient(WAIT_SECONDS if person is not None else 0.0)
+
+
 @app.command("plan")
 @command
 def plan(
     config: ConfigOption = None,
     tenant: TenantOption = None,
     full: FullOption = False,
-    person: Annotated[
-        str | None, typer.Option("--person", help="Only this person's changes, by person id or user name; not saved.")
-    ] = None,
+    person: PersonOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
     """Reads the tenants, works out who is who, and plans. Writes nothing to targets."""
@@ -48,20 +69,21 @@ def plan(
 
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
-        what = order.What(tenants=_known(inst, tenant), full=full, who=person)
-        result = order.plan(inst, what)
-    _report(inst, "plan", result)
+        with _waiting(person):
+            result = order.plan(inst, _what(inst, tenant, person, full=full))
+    report(inst, "plan", result)
     _emit_run(inst, result, as_json=as_json)
     return result.exit
 
 
 @app.command("sync")
 @command
-def sync(
+def sync(  # noqa: PLR0917 - each is an option of the command line
     config: ConfigOption = None,
     tenant: TenantOption = None,
     full: FullOption = False,
     apply: Annotated[bool, typer.Option("--apply", help="Also apply what no guard holds.")] = False,
+    person: PersonOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
     """Plans, and with --apply applies what is not held."""
@@ -69,8 +91,9 @@ def sync(
 
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
-        result = order.sync(inst, order.What(tenants=_known(inst, tenant), full=full), apply=apply)
-    _report(inst, "sync", result)
+        with _waiting(person):
+            result = order.sync(inst, _what(inst, tenant, person, full=full), apply=apply)
+    report(inst, "sync", result)
     _emit_run(inst, result, as_json=as_json)
     return result.exit
 
@@ -80,25 +103,33 @@ def sync(
 def apply(
     digest: Annotated[str | None, typer.Argument(help="The plan's digest, or its first digits (at least 4).")] = None,
     newest: Annotated[bool, typer.Option("--newest", help="The plan saved last.")] = False,
+    person: PersonOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
-    """Applies a reviewed plan, less what would come out differently today, which it names."""
+    """Applies a reviewed plan, less what would come out differently today, which it names. --person: plans one person and applies."""
     from flows import order
     from tasks.apply import newest_digest
 
-    if (digest is None) is not newest:
-        raise ConfigError([Problem("apply", "needs one plan", "Give its digest, or --newest")])
+    if (digest is not None) + newest + (person is not None) != 1:
+        raise ConfigError([Problem("apply", "needs one plan", "Give its digest, --newest, or --person WHO")])
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
-        result = order.apply(inst, digest or newest_digest(inst))
-    _report(inst, "apply", result)
+        if person is not None:
+            with _waiting(person):
+                result = order.sync(inst, _what(inst, None, person, full=False), apply=True, kind="apply")
+        else:
+            result = order.apply(inst, digest or newest_digest(inst))
+    report(inst, "apply", result)
+    if person is not None:
+        _emit_run(inst, result, as_json=as_json)
+        return result.exit
     if result.applied is not None:
         emit(result.applied.document(), _applied_text(result.applied), as_json=as_json)
     return result.exit
 
 
-def _report(inst: Installation, kind: str, result: Result) -> None:
+def report(inst: Installation, kind: str, result: Result) -> None:
     """Shows the run in Prefect where PREFECT_API_URL names a server."""
     from flows.prefect_api import PrefectApi
 

@@ -10,6 +10,7 @@ from core.normalise import normalise
 from state.store import Store
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
+from tasks.override import in_force, notes, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ def identify(inst: Installation, run_id: str) -> Identified:
             prefer={name: each.prefer for name, each in inst.config.settings.attributes.items()},
             status_rule=inst.config.settings.status.rule,
         )
-        persons = merge(accounts, matching, facts, settings)
+        overrides = in_force(store, matching, settings.now)
+        persons = merge(accounts, matching, facts, settings, overrides)
         store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock())
-    return Identified(accounts.height, persons.height, matching.doubts.height, matching.notes)
+        remember(store, settings.now)
+    told = (*matching.notes, *notes(inst, overrides, persons))
+    return Identified(accounts.height, persons.height, matching.doubts.height, told)

@@ -46,7 +46,7 @@ def test_sql_files_ask_a_question():
 
 def test_commands_are_documented():
     """A command that README and docs do not mention fails the build."""
-    from flows import cli_control, cli_explain, cli_look, cli_run, cli_setup  # noqa: F401 - importing registers their commands
+    from flows import cli_control, cli_explain, cli_look, cli_person, cli_run, cli_setup  # noqa: F401 - importing registers their commands
     from flows.cli import app
 
     text = "\n".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")))
