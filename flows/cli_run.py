@@ -11,9 +11,9 @@ import typer
 
 from core.errors import ConfigError, Problem
 from flows.cli import ConfigOption, JsonOption, app, command
-from flows.console import emit, progress, table
+from flows.console import aged, emit, progress, table
 from flows.exits import Exit
-from flows.open import open_installation
+from flows.open import config_path, open_installation
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -57,16 +57,25 @@ def _waiting(person: str | None) -> AbstractContextManager[None]:
 
 @app.command("plan")
 @command
-def plan(
+def plan(  # noqa: PLR0917 - each is an option of the command line
     config: ConfigOption = None,
     tenant: TenantOption = None,
     full: FullOption = False,
     person: PersonOption = None,
+    diff: Annotated[
+        bool,
+        typer.Option("--diff", help="How persons and plan would differ with --config OTHER; reads and writes nothing."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> Exit:
     """Reads the tenants, works out who is who, and plans. Writes nothing to targets."""
     from flows import order
 
+    if diff:
+        if config is None or tenant or full or person is not None:
+            usage = "Write `onefold plan --config OTHER --diff` and no more; the live config is found as always"
+            raise ConfigError([Problem("--diff", "compares the live config with --config OTHER", usage)])
+        return _preview(config, as_json=as_json)
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
         with _waiting(person):
@@ -74,6 +83,20 @@ def plan(
     report(inst, "plan", result)
     _emit_run(inst, result, as_json=as_json)
     return result.exit
+
+
+def _preview(other: Path, *, as_json: bool) -> Exit:
+    """Both sides on the same extracts. The live config is found without `--config`, which names the other one."""
+    from core.render_preview import to_text
+    from tasks.installation import load
+    from tasks.preview import preview, refuse_same
+
+    refuse_same(config_path(None), other)
+    with progress(quiet=as_json) as tell:
+        inst = open_installation(None, progress=tell)
+        document = preview(inst, load(other), other.absolute())
+    emit(document, "" if as_json else to_text(document, age=aged(document["snapshot_age_seconds"])), as_json=as_json)
+    return Exit.DONE
 
 
 @app.command("sync")
