@@ -46,7 +46,7 @@ def _more(count: int, shown: int) -> list[str]:
 def _config(rows: list[Row]) -> list[str]:
     if not rows:
         return ["CONFIG  no setting differs"]
-    lines = [f"CONFIG  {len(rows):,} settings differ"]
+    lines = [f"CONFIG  settings that differ: {len(rows):,}"]
     for each in rows:
         where = f" (line {each['line_after']})" if each["line_after"] else ""
         lines.append(f"  {plain(each['path'])}{where}: {_value(each['before'])} -> {_value(each['after'])}")

@@ -236,7 +236,9 @@ def test_usage(company: Company):
 
 def test_mass_limits_do_not_keep_one_person(tmp_path: Path):
     """A limit of one holds the export that disables half the company; one named person passes, protected ones do not."""
-    before = {"jira": seed(["user002"]), "confluence": {}}
+    hand_made = {"name": "user006", "email": "user006@corp.example", "display_name": "Boss", "active": True}
+    boss = {**hand_made, "groups": ["jira-administrators"]}
+    before = {"jira": {"users": [*seed(["user002"])["users"], boss], "groups": []}, "confluence": {}}
     limits = "limits: {{deactivate: {{explicit: {{floor: 1}}}}}}\nprotect: {{users: [user003]}}\n"
     with Sandbox(before, rate=None) as box:
         one = Company(tmp_path / "acme", box, people(8))
@@ -257,3 +259,7 @@ def test_mass_limits_do_not_keep_one_person(tmp_path: Path):
         kept = {each["fingerprint"] for each in done["changes"]}
         assert kept < {each["fingerprint"] for each in whole["changes"]}
         assert json.dumps(one.run("status")[1]["holds"]).count("limit") >= 1
+        code, done, _ = one.run("offboard", "c006", "--reason", "x")
+        assert code == 5
+        assert states(done) == {"jira": "active", "confluence": "disabled"}
+        assert "protected" in next(each["why"] for each in done["targets"] if each["target"] == "jira")

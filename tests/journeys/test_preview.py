@@ -239,7 +239,7 @@ def test_persons_that_would_split(company: Company, capsys: pytest.CaptureFixtur
         assert main(["plan", "--config", str(company.folder / "other.yaml"), "--diff"]) == 0
     out = capsys.readouterr().out
     for words in (
-        "CONFIG  1 settings differ",
+        "CONFIG  settings that differ: 1",
         "tenants.hr.employee_number_issuer",
         "would be several: User006 -> ",
         "hr h3: immutable_id immutable id 63303036",
