@@ -138,7 +138,10 @@ def told(inst: Installation, snapshot: Snapshot, words: Sequence[Override]) -> l
 
 
 def in_force(store: Store, matching: Matching, now: datetime) -> pl.DataFrame:
-    """OVERRIDE rows that hold at `now`, each of the person that it concerns by this matching."""
+    """OVERRIDE rows that hold at `now`, each of the person that it concerns by this matching.
+
+    Where words on several persons meet in one, inactive wins: a merge gives nobody access that was taken.
+    """
     said = _holding(store.overrides(), now)
     ids = matching.persons.select("person_key", heir_id="person_id")
     held = matching.links.select("account_key", heir="person_key")
@@ -147,7 +150,8 @@ def in_force(store: Store, matching: Matching, now: datetime) -> pl.DataFrame:
     rows = rows.with_columns(heir=pl.when(alive).then("person_key").otherwise("heir"))
     rows = rows.join(ids, left_on="heir", right_on="person_key", how="left", maintain_order="left")
     because = pl.format("{} (said by {})", pl.col("reason").replace("", "no reason given"), "said_by")
-    return conform(rows.with_columns(person_id=pl.coalesce("heir_id", "person_id"), reason=because), OVERRIDE)
+    rows = rows.with_columns(person_id=pl.coalesce("heir_id", "person_id"), reason=because)
+    return conform(rows.filter(pl.col("active") == pl.col("active").min().over("person_id")), OVERRIDE)
 
 
 def _holding(said: pl.DataFrame, now: datetime) -> pl.DataFrame:

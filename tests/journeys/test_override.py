@@ -164,7 +164,7 @@ def test_an_override_binds_whatever_its_tenants_may(company: Company):
 
 
 def test_a_merge_takes_the_override_along(company: Company):
-    """Said of a person who then merges into another: it concerns the one who is left, and is cleared by that one's name."""
+    """Said of a person who then merges into another: it concerns the one who is left, beats a later `keep` of that one, and is cleared by that one's name."""
     joined = (
         BERLIN.replace("native_id: id, employee_number: id}}", "native_id: id, employee_number: emp}}")
         .replace(
@@ -178,13 +178,15 @@ def test_a_merge_takes_the_override_along(company: Company):
     company.run("plan")
     lost = company.run("explain", "h7")[1]["person_id"]
     company.run("override", "h7", "--inactive", "--reason", "gone")
+    company.run("override", "user007", "--keep", "--reason", "stays")
     company.table("hr.csv", ["id", "emp", "email"], [["h7", "c007", "user007@old.example"]])
     company.run("sync", "--apply")
     told = company.run("explain", "user007")[1]
     assert told["person_id"] != lost
     assert told["person"]["active"] is False
     assert active(company, "user007") == [False, False]
-    assert company.run("override", "user007", "--clear")[1]["cleared"][0]["said_of"] == lost
+    cleared = company.run("override", "user007", "--clear")[1]["cleared"]
+    assert {each["said_of"] for each in cleared} == {lost, told["person_id"]}
     company.write(BERLIN)
 
 
