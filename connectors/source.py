@@ -116,6 +116,14 @@ class ReadsDelta(Protocol):
 
 
 @runtime_checkable
+class ReadsOne(Protocol):
+    """Can read one account by its id, cheaply and at once."""
+
+    def one(self, native_id: str) -> Iterator[Page]:
+        """Pages of accounts with that account as it is now, or its tombstone. No row: it was not found, which proves nothing."""
+
+
+@runtime_checkable
 class ChecksItself(Protocol):
     """Can say what its credential may do, lacks and has too much of."""
 

@@ -298,6 +298,10 @@ def _users(people: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("out of scope"))
         .otherwise(pl.lit(None, dtype=pl.String))
     )
+    # Inactive on no tenant's word is inactive by an override: no tenant's rights bind the one who set it.
+    people = people.with_columns(
+        may_deactivate=pl.col("may_deactivate") | (inactive & pl.col("status_tenant").is_null())
+    )
     users = people.filter(pl.col("may_create") | pl.col("may_update") | pl.col("may_deactivate")).select(
         "person_key",
         *(pl.col(f"to_{name}").alias(name) for name in PUSHED),

@@ -56,10 +56,11 @@ class Verdict(StrEnum):
 
 
 class ExtractKind(StrEnum):
-    """Whether an extract is the whole tenant or what moved since its `cursor_before`."""
+    """Whether an extract is the whole tenant, what moved since its `cursor_before`, or single accounts asked for by id."""
 
     FULL = "full"
     DELTA = "delta"
+    ONE = "one"
 
 
 class Evidence(StrEnum):
@@ -262,6 +263,7 @@ class PlanHeader:
     removed: int = 0
     notes: tuple[str, ...] = ()
     groups: tuple[GroupLine, ...] = ()
+    person: str | None = None  # the plan is of this person alone, and the digest covers that
 
 
 class Outcome(StrEnum):

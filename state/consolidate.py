@@ -1,7 +1,8 @@
 """One extract becomes part of the picture of its tenant: accounts, groups and edges, with history, in one transaction.
 
 A complete full read replaces the picture; what is missing becomes gone ('absent'). A partial or suspect one is merged and
-proves no absence. A delta is merged when it starts at the committed cursor. Tombstones make gone ('explicit').
+proves no absence. A delta is merged when it starts at the committed cursor. Accounts that were asked for by id are merged and
+move neither the cursor nor how far the tenant is trusted. Tombstones make gone ('explicit').
 """
 
 from __future__ import annotations
@@ -94,7 +95,10 @@ def consolidate(session: Session, manifest: Manifest, read: Read, run_id: str, n
         note_extract(
             session, manifest, tenant.key, run_id=run_id, outcome=result.outcome, reason=result.reason, now=now
         )
-        commit_tenant(session, tenant, manifest, content)
+        if manifest.kind is ExtractKind.ONE:
+            session.run("tenant_amended", {"tenant_key": tenant.key})
+        else:
+            commit_tenant(session, tenant, manifest, content)
     return result
 
 
@@ -108,7 +112,13 @@ def _refusal(tenant: TenantRow, manifest: Manifest) -> Consolidated | None:
             outcome="superseded",
             reason="it does not start where the tenant was consolidated last; the next read does",
         )
-    if manifest.kind is ExtractKind.FULL and tenant.started_at is not None and manifest.started_at < tenant.started_at:
+    if manifest.kind is ExtractKind.ONE and tenant.started_at is None:
+        return Consolidated(accepted=False, outcome="superseded", reason="the tenant was never read as a whole")
+    if (
+        manifest.kind is not ExtractKind.DELTA
+        and tenant.started_at is not None
+        and manifest.started_at < tenant.started_at
+    ):
         return Consolidated(
             accepted=False,
             outcome="superseded",

@@ -12,7 +12,7 @@
 |---|---|
 | tenants | `tenant_keys() -> {name: key}`, `ensure_tenants(names) -> {name: key}`, `rename_tenant(old, name)`, `cursor(tenant)`, `newest_extracts() -> {tenant: Consumed}` |
 | picture | `consolidate(manifest, read, run_id, now) -> Consolidated`, `accounts() -> ACCOUNT`, `groups() -> GROUP`, `memberships() -> MEMBERSHIP`, sorted by key |
-| identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `save_identity(run_id, links, person_ids, persons, now, lineage) -> Saved` |
+| identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `overrides() -> STANDING_OVERRIDE`, `save_identity(run_id, links, person_ids, persons, now, lineage) -> Saved` |
 | review | `doubts() -> REVIEW`, `decided() -> DECIDED`, `undone() -> UNDONE`, `link_history()`, `save_review(run_id, doubts, decided, undone, now) -> Saved` |
 | shadow | `existing(target) -> Existing(users, groups, memberships, protected, traits)`, `observe(target, users, groups, edges, *, complete, run_id, now) -> Observed`, `record_receipts(run_id, now) -> int` (ledger receipts not yet in the shadow; idempotent, also called by `observe` and `existing`), `first_contact(target)`, `mark_adopted(target, run_id, now)` |
 | plans | `save_plan(header, changes, values)`, `plan(prefix) -> StoredPlan(header, changes, values)`, `newest_plan() -> StoredPlan` or None, `newest_header()`, `approvals(now) -> APPROVAL` |
@@ -80,6 +80,26 @@ GIVEN_APPROVAL: dict[str, pl.DataType] = {
     "verified": pl.Boolean(),
     "approved_at": TIME,
     "until": TIME,
+}
+GIVEN_OVERRIDE: dict[str, pl.DataType] = {
+    "override_id": pl.String(),
+    "person_id": pl.String(),
+    "says": pl.String(),
+    "until": TIME,
+    "reason": pl.String(),
+    "said_by": pl.String(),
+    "said_at": TIME,
+}
+# The last word on each person: `active` true keeps access; person_key and founder_key lead to whom the person became.
+STANDING_OVERRIDE: dict[str, pl.DataType] = {
+    "person_id": pl.String(),
+    "active": pl.Boolean(),
+    "until": TIME,
+    "said_at": TIME,
+    "reason": pl.String(),
+    "said_by": pl.String(),
+    "person_key": pl.Int32(),
+    "founder_key": pl.Int32(),
 }
 
 
@@ -195,6 +215,10 @@ class Store:
     def decisions(self) -> pl.DataFrame:
         """The last human word on each pair of known accounts: DECISION (`same`, `different`)."""
         return self.session.frame("decisions", schema=DECISION)
+
+    def overrides(self) -> pl.DataFrame:
+        """The last exception said of each person and not cleared, ended ones too: STANDING_OVERRIDE sorted by person_id."""
+        return self.session.frame("overrides", schema=STANDING_OVERRIDE)
 
     def save_identity(
         self,
@@ -325,6 +349,10 @@ class Store:
     def take_approvals(self, rows: Sequence[Sequence[object]]) -> int:
         """Adds approvals of the control store that are not here yet (rows in the order of GIVEN_APPROVAL); returns how many."""
         return self._take("core_approval", "approval_ids", rows, GIVEN_APPROVAL)
+
+    def take_overrides(self, rows: Sequence[Sequence[object]]) -> int:
+        """Adds exceptions of the control store that are not here yet (rows in the order of GIVEN_OVERRIDE); returns how many."""
+        return self._take("core_override", "override_ids", rows, GIVEN_OVERRIDE)
 
     def _take(self, table: str, known: str, rows: Sequence[Sequence[object]], schema: dict[str, pl.DataType]) -> int:
         there = {row[0] for row in self.session.rows(known)}

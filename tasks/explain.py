@@ -18,6 +18,7 @@ from state.snapshot import Snapshot
 from tasks.explain_history import history
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
+from tasks.override import said_of
 from tasks.who import Moment, moment, the_one
 
 Row = dict[str, Any]
@@ -56,6 +57,9 @@ def explain(inst: Installation, snapshot: Snapshot, who: str, at: datetime | Non
         "snapshot_published_at": snapshot.published_at,
         "person": _person(person, names),
         "accounts": _accounts(accounts, held, names),
+        "overrides": [
+            each for each in said_of(inst, snapshot, person_id) if when.at is None or each["said_at"] <= when.at
+        ],
         "decisions": snapshot.ask("explain_decisions", {"accounts": keys}).to_dicts(),
         "attributes": [_attribute(each, person) for each in told],
         "groups": _paths(paths, groups, accounts, names),

@@ -17,6 +17,7 @@ from core.unmerge import restored
 from state.store import Store
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
+from tasks.override import in_force, notes, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,17 @@ def identify(inst: Installation, run_id: str) -> Identified:
             prefer={name: each.prefer for name, each in inst.config.settings.attributes.items()},
             status_rule=inst.config.settings.status.rule,
         )
-        persons = merge(accounts, matching, facts, settings)
+        overrides = in_force(store, matching, settings.now)
+        persons = merge(accounts, matching, facts, settings, overrides)
         doubts = to_review(decisions, matching.links, matching.doubts, name=_namer(accounts, facts))
         with store.session.transaction():  # what a decision moved, and that it did, are known together or not at all
             store.save_identity(
                 run_id, matching.links, matching.persons, persons, inst.clock(), lineage=matching.lineage
             )
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
-        return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, matching.notes)
+            remember(store, settings.now)
+        told = (*matching.notes, *notes(inst, overrides, persons))
+        return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, told)
 
 
 def who_is_who(

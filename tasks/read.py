@@ -5,12 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+import polars as pl
+
+from connectors.source import ReadsOne
 from core.errors import OnefoldError
+from core.frames import LANDED_ACCOUNT, REJECTED, empty
 from core.model import ExtractKind, Manifest, Verdict
 from state.control import Control
 from state.landing import LandingWriter, manifests
 from tasks.extract import extract
 from tasks.installation import Installation
+from tasks.rows import aside, typed
 
 
 def extract_id_of(inst: Installation, tenant: str) -> str:
@@ -29,18 +34,20 @@ def due(inst: Installation, tenants: Sequence[str]) -> list[str]:
     now = inst.clock()
     chosen = []
     for tenant in tenants:
-        landed = manifests(inst.landing, tenant)
+        landed = [each for each in manifests(inst.landing, tenant) if each.kind is not ExtractKind.ONE]
         if not landed or landed[-1].finished_at + inst.config.tenants[tenant].common.interval <= now:
             chosen.append(tenant)
     return chosen
 
 
-def _failed(inst: Installation, tenant: str, extract_id: str, error: OnefoldError) -> Manifest:
+def _failed(
+    inst: Installation, tenant: str, extract_id: str, error: OnefoldError, kind: ExtractKind = ExtractKind.FULL
+) -> Manifest:
     now = inst.clock()
     manifest = Manifest(
         extract_id=extract_id,
         tenant=tenant,
-        kind=ExtractKind.FULL,
+        kind=kind,
         cursor_before=None,
         cursor_after=None,
         started_at=now,
@@ -85,3 +92,54 @@ def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest
         )
     finally:
         source.close()
+
+
+def read_accounts(inst: Installation, tenant: str, native_ids: Sequence[str]) -> Manifest | None:
+    """An extract of these accounts alone, landed. None where the tenant's connector cannot read one account."""
+    extract_id = extract_id_of(inst, tenant)
+    started = inst.clock()
+    try:
+        source = inst.source(tenant)
+    except OnefoldError as error:
+        return _failed(inst, tenant, extract_id, error, ExtractKind.ONE)
+    try:
+        if not isinstance(source, ReadsOne):
+            return None
+        pages = [page for native_id in native_ids for page in source.one(native_id)]
+        found = [typed(page) for page in pages]
+    except OnefoldError as error:
+        return _failed(inst, tenant, extract_id, error, ExtractKind.ONE)
+    finally:
+        source.close()
+    rows = pl.concat([empty(LANDED_ACCOUNT), *(each.frame for each in found)]).unique(maintain_order=True)
+    rows = rows.filter(pl.col("native_id").is_in(list(native_ids)) & pl.col("native_id").is_unique())
+    rejected = pl.concat(
+        [*(each.rejected for each in found), *(aside(page.rejected) for page in pages), empty(REJECTED)]
+    )
+    writer = LandingWriter(inst.landing, tenant, extract_id)
+    writer.write("accounts", rows)
+    if rejected.height:
+        writer.write("rejected", rejected)
+    warnings = tuple(dict.fromkeys(each for page in pages for each in (*page.warnings, *page.gaps)))
+    manifest = Manifest(
+        extract_id=extract_id,
+        tenant=tenant,
+        kind=ExtractKind.ONE,
+        cursor_before=None,
+        cursor_after=None,
+        started_at=started,
+        finished_at=inst.clock(),
+        accounts=rows.height,
+        groups=0,
+        memberships=0,
+        rejected=rejected.height,
+        claimed={},
+        parts=tuple(writer.parts),
+        verdict=Verdict.SUSPECT if warnings else Verdict.COMPLETE,
+        reasons=warnings,
+        pages=len(pages),
+        config_digest=inst.config.digest,
+        knows_all=False,
+    )
+    writer.commit(manifest)
+    return manifest

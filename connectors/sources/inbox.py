@@ -89,6 +89,18 @@ class Inbox:
         """Every edge, removed ones too; the last page says where the next read starts."""
         yield from self._members(0)
 
+    def one(self, native_id: str) -> Iterator[Page]:
+        """The user as it was pushed last, or its tombstone."""
+        with self._readable():
+            for records in self._open().resources("User"):
+                for each in records:
+                    if each.id == native_id:
+                        row = self._row("accounts", each)
+                        if isinstance(row, Rejected):
+                            yield Page("accounts", [], 1, rejected=[row])
+                        else:
+                            yield Page("accounts", [row], 1)
+
     def delta(self, cursor: str) -> Iterator[Page]:
         """What moved since. RefusedError for another store's number, one that is ahead of ours, or one whose tombstones are forgotten."""
         snapshot = self._open()

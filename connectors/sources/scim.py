@@ -86,13 +86,8 @@ class Scim:
 
     def accounts(self) -> Iterator[Page]:
         """Every user."""
-        kinds = {**USER_TYPES, **{word.lower(): kind for word, kind in self.settings.user_types.items()}}
-
-        def convert(user: dict[str, Any]) -> Row:
-            return to_account(user, user_types=kinds, external_id=self.settings.external_id)
-
         for listing in self._listings("Users"):
-            rows, rejected = _converted("accounts", listing.resources, convert)
+            rows, rejected = _converted("accounts", listing.resources, self._account)
             yield _page("accounts", listing, rows, rejected)
 
     def groups(self) -> Iterator[Page]:
@@ -115,6 +110,13 @@ class Scim:
                 odd += wrong
             yield Page("memberships", edges, len(edges) + len(odd), rejected=odd, gaps=gaps)
 
+    def one(self, native_id: str) -> Iterator[Page]:
+        """RFC 7644, 3.4.1: the user by its id. A 404 may also be a wrong address: nothing follows from it."""
+        answer = self._http.request("GET", f"Users/{quote(native_id, safe='')}", ok=(200, 404))
+        if answer.status == 200:
+            listing = _Listing([answer.json()], None)
+            yield _page("accounts", listing, *_converted("accounts", listing.resources, self._account))
+
     def memberships(self) -> Iterator[Page]:
         """Nothing: groups bring their members along."""
         yield from ()
@@ -135,6 +137,10 @@ class Scim:
             many = "an unknown number of" if total is None else str(total)
             yield Finding("warning" if not total else "ok", f"{tenant} {path}", f"{many} resources")
         yield Finding("ok", f"{tenant} paging", "by cursor" if self._by_cursor() else "by index")
+
+    def _account(self, user: dict[str, Any]) -> Row:
+        kinds = {**USER_TYPES, **{word.lower(): kind for word, kind in self.settings.user_types.items()}}
+        return to_account(user, user_types=kinds, external_id=self.settings.external_id)
 
     def _listings(self, path: str) -> Iterator[_Listing]:
         return self._cursored(path) if self._by_cursor() else self._indexed(path)

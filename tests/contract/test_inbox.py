@@ -214,6 +214,16 @@ def test_deleted_users_are_explicit_in_full_reads_too(pushed, read):
     assert parts["accounts"].select("native_id", "tombstone").rows() == [("ada", False), ("bob", True)]
 
 
+def test_one_deleted_user_is_explicit(pushed, tmp_path):
+    """Asked for by id, a user who was deleted is a tombstone, as in every read."""
+    pushed(create, "User", "u1", {"userName": "ada"})
+    pushed(delete, "User", "u1")
+    source = opened(pushed.path)
+    (page,) = list(source.one("u1"))
+    source.close()
+    assert list(page.rows) == [{"native_id": "u1", "tombstone": True}]
+
+
 def test_another_store_is_not_believed(pushed, read):
     """A cursor of another store, or one ahead of this one (a restored copy), leads to a full read that proves nobody absent."""
     pushed(create, "User", "u1", {"userName": "ada"})

@@ -51,6 +51,11 @@ class Service:
             return httpx.Response(200, json={"pagination": {"cursor": True, "maxPageSize": 4}} if self.cursors else {})
         if path.startswith("/Groups/"):
             return self.one(path.removeprefix("/Groups/"))
+        if path.startswith("/Users/"):
+            found = [row for row in self.users if row.get("id") == path.removeprefix("/Users/")]
+            return (
+                httpx.Response(200, json=found[0]) if found and self.trap != "gone" else self.error(404, "no such user")
+            )
         rows = {"/Users": self.users, "/Groups": self.groups}[path]
         if self.trap == "gone":
             return self.error(404, "no such endpoint")

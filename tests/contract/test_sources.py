@@ -17,12 +17,13 @@ import polars as pl
 import pytest
 
 from connectors.http import Http
-from connectors.source import Source, source_class, source_kinds
+from connectors.source import ReadsOne, Source, source_class, source_kinds
 from core.frames import LANDED
 from core.model import Verdict
 from core.settings import Strict
 from state.landing import read_part
 from tasks.extract import extract
+from tasks.rows import typed
 
 NOW = datetime.fromisoformat("2026-11-24T09:00")
 SECRET = "s3cr3t-of-the-rig"
@@ -238,3 +239,21 @@ def test_two_records_with_one_id_are_both_set_aside(read):
     aside = landed["rejected"].filter(pl.col("native_id") == world.users[2].id)
     assert aside.height == 2
     assert any(world.users[2].id in reason for reason in manifest.reasons)
+
+
+def test_one_account_is_what_the_listing_says_of_it(kind, tmp_path):
+    """Where a source can read one account, it is the row of the listing, disabled ones too; an unknown id gives no row and no tombstone."""
+    world = company()
+    module = loaded(kind)
+    source = module.rig(world, tmp_path, None)
+    if not isinstance(source, ReadsOne):
+        pytest.skip(f"{kind} has no way to one account: the newest extract is used")
+    try:
+        listed = pl.concat([typed(page).frame for page in source.accounts()])
+        for user in (world.users[0], world.users[3]):
+            one = pl.concat([typed(page).frame for page in source.one(user.id)])
+            assert one.equals(listed.filter(pl.col("native_id") == user.id))
+            assert one.height == 1
+        assert not any(typed(page).frame.height for page in source.one("nobody"))
+    finally:
+        source.close()

@@ -65,6 +65,35 @@ def test_equal_content_is_not_loaded(store, take, landed_class):
     assert store.newest_extracts()["corp"].extract_id == "e2"
 
 
+def test_single_accounts_amend_the_picture_and_nothing_else(store, take, landed_class):
+    """Accounts asked for by id: theirs change, a tombstone takes its edges along, the rest stays; cursor and newest extract are those of before."""
+    take(landed_class("e1", {"a": "x", "b": "y", "c": "z"}, ["g"], [("g", "a"), ("g", "b")], after="c1"))
+    done = take(landed_class("e2", {"a": "new"}, dead=["b"], kind=ExtractKind.ONE, minute=1))
+    assert (done.accepted, done.changed, done.accounts.gone) == (True, 1, 1)
+    assert edges(store) == {("g", "a")}
+    assert titles(store)["a"] == "new"
+    assert gone(store) == {"b": "explicit"}
+    assert store.cursor("corp") == "c1"
+    assert store.newest_extracts()["corp"].extract_id == "e1"
+    assert take(landed_class("e3", {"a": "newer"}, before="c1", after="c2", kind=DELTA, minute=2)).accepted
+
+
+def test_equal_content_after_single_accounts_is_loaded(store, take, landed_class):
+    """What a read of single accounts changed is put right by the next full read, though its files equal the last full one's."""
+    take(landed_class("e1", {"a": "x"}, content="same"))
+    take(landed_class("e2", {"a": "passing"}, kind=ExtractKind.ONE, minute=1))
+    assert take(landed_class("e3", {"a": "x"}, content="same", minute=2)).outcome == "consolidated"
+    assert titles(store) == {"a": "x"}
+
+
+def test_single_accounts_that_come_too_late_or_first_are_set_aside(store, take, landed_class):
+    """Read before the newest extract, or of a tenant that was never read as a whole: superseded, nothing changes."""
+    assert take(landed_class("e1", {"a": "first"}, kind=ExtractKind.ONE)).outcome == "superseded"
+    take(landed_class("e2", {"a": "x"}, minute=5))
+    assert take(landed_class("e3", {"a": "late"}, kind=ExtractKind.ONE, minute=4)).outcome == "superseded"
+    assert titles(store) == {"a": "x"}
+
+
 def test_equal_content_after_a_delta_is_loaded(store, take, landed_class):
     """What a delta changed in between is put right by a full read, though its files equal the last full one's."""
     take(landed_class("e1", {"a": "x"}, after="c1", content="same"))
