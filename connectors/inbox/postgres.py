@@ -1,0 +1,238 @@
+"""The PostgreSQL store: a lane for each tenant with group commit, reads on any connection, and several processes over one database.
+
+A transaction locks its tenant's row first and takes its numbers from it, so writers of all processes follow one another
+within a tenant, whatever they do beside it in others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from connectors.inbox import statements as sql
+from connectors.inbox.asking import Listener, Moved, Operation, Row, Turn, Writing, closed
+from connectors.inbox.clock import stamp
+from connectors.inbox.database import ANSWER_SECONDS, Database, answered, collided, engine, lent, lost, telling
+from connectors.inbox.wire import ScimError
+from core.errors import RefusedError, TransientError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+T = TypeVar("T")
+BATCH = 64  # writes in one transaction
+CONNECTIONS = 8
+IDLE_SECONDS = 30
+TRIES = 3
+PAUSE_SECONDS = 0.05
+TURN = f"{sql.TURN_OPEN} FOR UPDATE"
+# One administrative change at a time, as in SQLite: of tables, tenants, tokens. By schema, since a database may hold several inboxes.
+ALONE = "SELECT pg_advisory_xact_lock(hashtext('onefold inbox ' || current_schema()), 0)"
+THERE = "SELECT count(to_regclass(name)) FROM unnest(?::text[]) AS name"
+
+
+class _Wrote(Exception):  # noqa: N818 - a signal between two functions of this file, not an error of ours
+    """An operation refused after it had written: the transaction must be undone."""
+
+
+@dataclass(slots=True)
+class _Job:
+    writing: Any
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What waits to be written in one tenant, and the task that writes it."""
+
+    jobs: list[_Job] = field(default_factory=list)
+    pump: asyncio.Task[None] | None = None
+
+
+async def make_tables(raw: Any) -> None:
+    """Makes what is missing; a role that may not create tables is enough once they are there. RefusedError for a database that is not in UTF-8."""
+    ((encoding,),) = await answered(raw, "SHOW server_encoding", ())
+    if encoding != "UTF8":
+        raise RefusedError(f"the inbox database holds {encoding}", remedy="Make it with ENCODING 'UTF8'")
+    if await there(raw):
+        return
+    async with raw.transaction():
+        await raw.execute(ALONE)
+        for (
+            statement
+        ) in sql.TABLES:  # texts sort and compare by code point, as in SQLite, whatever the database's language is
+            await raw.execute(statement.replace(" TEXT", ' TEXT COLLATE "C"'))
+
+
+async def there(raw: Any) -> bool:
+    """Whether all tables are there."""
+    ((found,),) = await answered(raw, THERE, (list(sql.COPIED),))
+    return bool(found == len(sql.COPIED))
+
+
+class PostgresStore:
+    """One database. `on_commit` is called on the event loop after each commit of this process that moved a tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.on_commit: Listener = _nobody
+        self._lanes: dict[int, _Lane] = {}
+        self._pool: AsyncEngine | None = None
+
+    async def open(self) -> None:
+        """Makes the tables when they are missing. TransientError or RefusedError when the database cannot be reached."""
+        self._pool = engine(
+            self.database, connections=CONNECTIONS, idle_seconds=IDLE_SECONDS, answer_seconds=ANSWER_SECONDS
+        )
+        with telling():
+            async with lent(self._pool) as raw:
+                await make_tables(raw)
+
+    async def read(self, operation: Operation[T]) -> T:
+        """Runs an operation that only asks; each statement on whatever connection is free."""
+        try:
+            statement, parameters = next(operation)
+            while True:
+                statement, parameters = operation.send(await self._asked(statement, parameters))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return] # Operation[T] returns T
+
+    async def write(self, tenant_no: int, writing: Writing[T]) -> T:
+        """Queues the operation for its tenant's next transaction and returns after its commit."""
+        lane = self._lanes.setdefault(tenant_no, _Lane())
+        job = _Job(writing, asyncio.get_running_loop().create_future())
+        lane.jobs.append(job)
+        if lane.pump is None or lane.pump.done():
+            lane.pump = asyncio.create_task(self._run_jobs(tenant_no, lane))
+        return await asyncio.shield(job.future)
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Runs a writing operation in a transaction of its own, one at a time over all processes."""
+        with telling():
+            try:
+                async with lent(self._open()) as raw, raw.transaction():
+                    await raw.execute(ALONE)
+                    return await drive(raw, operation)
+            except _Wrote as wrote:
+                raise wrote.__cause__ or wrote from None
+
+    async def close(self) -> None:
+        """Waits for the writes under way."""
+        while pumps := [lane.pump for lane in self._lanes.values() if lane.pump is not None and not lane.pump.done()]:
+            await asyncio.wait(pumps)
+        if self._pool is not None:
+            await self._pool.dispose()
+
+    def _open(self) -> AsyncEngine:
+        assert self._pool is not None  # noqa: S101 - open() comes first
+        return self._pool
+
+    async def _asked(self, statement: str, parameters: Row | list[Row]) -> list[Row]:
+        """A question may be asked again: a connection that died meanwhile costs a second try, a database that is gone an error."""
+        with telling():
+            try:
+                async with lent(self._open()) as raw:
+                    return await answered(raw, statement, parameters)
+            except Exception as fault:
+                if not lost(fault):
+                    raise
+            async with lent(self._open()) as raw:
+                return await answered(raw, statement, parameters)
+
+    async def _run_jobs(self, tenant_no: int, lane: _Lane) -> None:
+        while lane.jobs:
+            batch, lane.jobs = lane.jobs[:BATCH], lane.jobs[BATCH:]
+            try:
+                with telling():
+                    await self._again(tenant_no, batch)
+            except Exception as fault:  # noqa: BLE001 - every waiting request must get its answer, whatever happened
+                await self._one_by_one(tenant_no, batch, fault)
+
+    async def _one_by_one(self, tenant_no: int, batch: list[_Job], fault: Exception) -> None:
+        """The whole was undone: each alone, so that one bad operation spoils nobody else's; unless nobody can be served."""
+        if len(batch) == 1 or isinstance(fault, TransientError | RefusedError):
+            for job in batch:
+                _settle(job, None, fault)
+            return
+        for job in batch:
+            try:
+                with telling():
+                    await self._again(tenant_no, [job])
+            except Exception as own:  # noqa: BLE001 - as in _run_jobs
+                _settle(job, None, own)
+
+    async def _again(self, tenant_no: int, batch: list[_Job]) -> None:
+        """The transaction, tried again when it was undone by another or by a connection that had died; never after its commit was sent."""
+        for attempt in range(TRIES):
+            committing = False
+            try:
+                async with lent(self._open()) as raw:
+                    await raw.execute("BEGIN")
+                    answers, moved = await _work(raw, tenant_no, batch)
+                    committing = True
+                    await raw.execute("COMMIT")
+            except _Wrote as wrote:
+                if len(batch) == 1 and wrote.__cause__ is not None:
+                    raise wrote.__cause__ from None
+                raise
+            except Exception as fault:
+                passes = collided(fault) or (lost(fault) and not committing)
+                if not passes or attempt + 1 == TRIES:
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS * attempt)
+            else:
+                for job, answer, refusal in answers:
+                    _settle(job, answer, refusal)
+                if moved:
+                    self.on_commit(moved)
+                return
+
+
+async def _work(
+    raw: Any, tenant_no: int, batch: list[_Job]
+) -> tuple[list[tuple[_Job, Any, ScimError | None]], list[Moved]]:
+    """All jobs in their tenant's turn."""
+    ((seq, users, groups),) = await answered(raw, TURN, (tenant_no,))
+    turn = Turn(tenant_no, stamp(), seq, users, groups)
+    answers: list[tuple[_Job, Any, ScimError | None]] = []
+    for job in batch:
+        try:
+            answers.append((job, await drive(raw, job.writing(turn)), None))
+        except ScimError as refusal:
+            answers.append((job, None, refusal))
+    if turn.seq == seq:
+        return answers, []
+    await drive(raw, closed(turn))
+    return answers, [Moved(tenant_no, turn.seq, turn.reduces)]
+
+
+async def drive(raw: Any, operation: Operation[T]) -> T:
+    """Answers an operation's statements. A refusal after a statement that writes is signalled as `_Wrote`."""
+    wrote = False
+    try:
+        statement, parameters = next(operation)
+        while True:
+            rows = await answered(raw, statement, parameters)
+            wrote = wrote or not statement.startswith("SELECT")
+            statement, parameters = operation.send(rows)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return] # Operation[T] returns T
+    except ScimError as refusal:
+        if wrote:
+            raise _Wrote from refusal
+        raise
+
+
+def _settle(job: _Job, answer: Any, refusal: Exception | None) -> None:
+    if job.future.done():  # its client went away; the write stands
+        return
+    if refusal is not None:
+        job.future.set_exception(refusal)
+    else:
+        job.future.set_result(answer)
+
+
+def _nobody(_moved: Sequence[Moved]) -> None:
+    """Nobody listens."""

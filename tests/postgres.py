@@ -1,0 +1,155 @@
+"""A real PostgreSQL of its own for tests: made in a temporary folder, reached by a socket there, gone for certain afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+FOLDERS = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *map(Path, os.get_exec_path())]
+ACCOUNTS = ("postgres", "nobody")  # a server refuses to run as root
+
+
+class Postgres:
+    """One server. `kill` is SIGKILL to all of it, `start` recovers."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        self.folder = Path(tempfile.mkdtemp(prefix="onefold-pg-"))
+        self._as = []
+        if os.getuid() == 0:
+            known = {each.pw_name: each for each in pwd.getpwall()}
+            account = next(known[name] for name in ACCOUNTS if name in known)
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+            self._as = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+        self._process = None
+        self._run("initdb", "-D", self.folder / "data", "-U", "onefold", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")  # fmt: skip
+        # a language whose order is not that of code points, if this machine has one: the store must not care
+        self._tell("CREATE DATABASE inbox TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'")
+
+    def _command(self, program, *arguments):
+        ends_with_us = "--pdeathsig=INT" if program == "postgres" else "--pdeathsig=KILL"
+        return ["setpriv", *self._as, ends_with_us, str(self._programs / program), *map(str, arguments)]
+
+    def _run(self, program, *arguments, text=None):
+        done = subprocess.run(self._command(program, *arguments), cwd="/", input=text, capture_output=True, text=True, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def _tell(self, sql):
+        """A statement in single-user mode, before the server runs."""
+        self._run("postgres", "--single", "-D", self.folder / "data", "postgres", text=sql + "\n")
+
+    def start(self):
+        """Runs it and waits until it answers."""
+        log = (self.folder / "log").open("ab")
+        options = (
+            "-k",
+            self.folder,
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=80",
+            "-c",
+            "shared_buffers=64MB",
+        )
+        self._process = subprocess.Popen(
+            self._command("postgres", "-D", self.folder / "data", *options),
+            cwd="/", stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        log.close()
+        until = time.monotonic() + 30
+        while True:
+            try:
+                self.sql("SELECT 1")
+            except (OSError, asyncpg.PostgresError):
+                assert self._process.poll() is None, (self.folder / "log").read_text()
+                assert time.monotonic() < until, (self.folder / "log").read_text()
+                time.sleep(0.05)
+            else:
+                return self
+
+    def stop(self, how=signal.SIGINT):
+        """A fast shutdown: it ends all sessions."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            self._process.wait(30)
+
+    def kill(self):
+        """All its processes at once, without a word."""
+        doomed = [self._process.pid, *_children(self._process.pid)]
+        for each in doomed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        self._process.wait(30)
+        while any(_stat(each) for each in doomed):
+            time.sleep(0.01)
+
+    def remove(self):
+        """Ends it and takes its folder away."""
+        try:
+            self.stop()
+        finally:
+            if self._process is not None and self._process.poll() is None:
+                self.kill()
+            shutil.rmtree(self.folder)
+
+    @property
+    def url(self):
+        return f"postgresql://onefold@/inbox?host={self.folder}"
+
+    def schema(self):
+        """The address of a fresh place for one inbox."""
+        name = f"s{uuid.uuid4().hex[:12]}"
+        self.sql(f"CREATE SCHEMA {name}")
+        return f"{self.url}&search_path={name}"
+
+    def drop(self, url):
+        """Forgets it. Fails when somebody has left a transaction open there."""
+        self.sql(f"DROP SCHEMA {url.rpartition('=')[2]} CASCADE", url=f"{self.url}&lock_timeout=10s")
+
+    def sql(self, statement, *parameters, url=None):
+        """Rows of one statement."""
+        return asyncio.run(_asked(url or self.url, statement, parameters))
+
+
+async def _asked(url, statement, parameters):
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement, *parameters)]
+    finally:
+        await connection.close()
+
+
+def _stat(number):
+    """State, parent and more of a process; empty when it is gone."""
+    try:
+        found = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+    return [] if found[0] == "Z" else found
+
+
+def _children(number):
+    every = [int(each.name) for each in Path("/proc").glob("[0-9]*")]
+    return [each for each in every if _stat(each)[1:2] == [str(number)]]
+
+
+def postgres():
+    """A server, started; skips the test with the reason when there is none to start."""
+    programs = next((each for each in FOLDERS if (each / "initdb").exists() and (each / "postgres").exists()), None)
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (on Debian the package `postgresql`)")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (util-linux) is not installed; without it a server could outlive its tests")
+    return Postgres(programs).start()
