@@ -23,6 +23,7 @@ ADDRESS = re.compile(r"^postgres(ql)?(\+asyncpg)?://")
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0  # for one statement of the service
 LOCK_SECONDS = 30
+PLAN_SECONDS = 60  # a plan made over tables that were empty then is not kept for longer
 RETRY_SECONDS = 5.0
 REMEDY = "Start it, or correct the address that `store` refers to"
 
@@ -90,7 +91,7 @@ def engine(database: Database, *, connections: int, idle_seconds: int, answer_se
     from sqlalchemy.ext.asyncio import create_async_engine
 
     # Not as start-up parameters, which poolers refuse. Who waits for its turn gives up; who holds one and is frozen loses it;
-    # an answer comes after the flush also where the server's default is not to wait for it.
+    # an answer comes after the flush also where the server's default is not to wait for it. All statements are lookups by keys.
     session = f"""SET lock_timeout = '{LOCK_SECONDS}s'; SET idle_in_transaction_session_timeout = '{idle_seconds}s';
         SET default_transaction_isolation = 'read committed'; SET enable_seqscan = off;
         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"""
@@ -98,7 +99,12 @@ def engine(database: Database, *, connections: int, idle_seconds: int, answer_se
 
     async def connected(**_: Any) -> Any:
         made = await asyncpg.connect(
-            database.address, ssl=tls(database), timeout=CONNECT_SECONDS, command_timeout=answer_seconds, **name
+            database.address,
+            ssl=tls(database),
+            timeout=CONNECT_SECONDS,
+            command_timeout=answer_seconds,
+            max_cached_statement_lifetime=PLAN_SECONDS,
+            **name,
         )
         await made.execute(session)
         return made

@@ -7,6 +7,7 @@ within a tenant, whatever they do beside it in others.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,11 +17,12 @@ from connectors.inbox.asking import Listener, Moved, Operation, Row, Turn, Writi
 from connectors.inbox.clock import stamp
 from connectors.inbox.database import ANSWER_SECONDS, Database, answered, collided, engine, lent, lost, telling
 from connectors.inbox.wire import ScimError
-from core.errors import RefusedError, TransientError
+from core.errors import OnefoldError, RefusedError, TransientError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+log = logging.getLogger("onefold.inbox")
 T = TypeVar("T")
 BATCH = 64  # writes in one transaction
 CONNECTIONS = 8
@@ -31,6 +33,11 @@ TURN = f"{sql.TURN_OPEN} FOR UPDATE"
 # One administrative change at a time, as in SQLite: of tables, tenants, tokens. By schema, since a database may hold several inboxes.
 ALONE = "SELECT pg_advisory_xact_lock(hashtext('onefold inbox ' || current_schema()), 0)"
 THERE = "SELECT count(to_regclass(name)) FROM unnest(?::text[]) AS name"
+LOOK_SECONDS = 1.0
+# Without statistics the planner takes any index that begins with the tenant and walks all of it. In a first load the server's
+# own upkeep comes a minute too late, and where it is switched off never.
+GROWN = """SELECT relname FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname LIKE 'inbox%'
+    AND n_mod_since_analyze > 100 + n_live_tup / 2 ORDER BY relname"""
 
 
 class _Wrote(Exception):  # noqa: N818 - a signal between two functions of this file, not an error of ours
@@ -80,6 +87,8 @@ class PostgresStore:
         self.on_commit: Listener = _nobody
         self._lanes: dict[int, _Lane] = {}
         self._pool: AsyncEngine | None = None
+        self._analysing: asyncio.Task[None] | None = None
+        self._looked = 0.0
 
     async def open(self) -> None:
         """Makes the tables when they are missing. TransientError or RefusedError when the database cannot be reached."""
@@ -122,8 +131,26 @@ class PostgresStore:
         """Waits for the writes under way."""
         while pumps := [lane.pump for lane in self._lanes.values() if lane.pump is not None and not lane.pump.done()]:
             await asyncio.wait(pumps)
+        if self._analysing is not None:
+            await asyncio.wait([self._analysing])
         if self._pool is not None:
             await self._pool.dispose()
+
+    def _tend(self) -> None:
+        """After a write, at most once a second: statistics for tables that have grown a lot since they were analysed."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked >= LOOK_SECONDS and (self._analysing is None or self._analysing.done()):
+            self._looked = now
+            self._analysing = asyncio.create_task(self._analyse())
+
+    async def _analyse(self) -> None:
+        try:
+            with telling():
+                async with lent(self._open()) as raw:
+                    for (table,) in await answered(raw, GROWN, ()):
+                        await raw.execute(f"ANALYZE (SKIP_LOCKED) {table}")
+        except OnefoldError as fault:
+            log.warning("tables of the inbox could not be analysed: %s", fault)
 
     def _open(self) -> AsyncEngine:
         assert self._pool is not None  # noqa: S101 - open() comes first
@@ -187,6 +214,7 @@ class PostgresStore:
                     _settle(job, answer, refusal)
                 if moved:
                     self.on_commit(moved)
+                    self._tend()
                 return
 
 
