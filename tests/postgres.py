@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,8 @@ class Postgres:
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
+        self._more: list[str] = []
+        self._port = 5432  # of the socket: a name in its folder, no port of this machine
         self.folder = Path(tempfile.mkdtemp(prefix="onefold-pg-"))
         self._as = []
         if os.getuid() == 0:
@@ -53,16 +56,8 @@ class Postgres:
     def start(self):
         """Runs it and waits until it answers."""
         log = (self.folder / "log").open("ab")
-        options = (
-            "-k",
-            self.folder,
-            "-c",
-            "listen_addresses=",
-            "-c",
-            "max_connections=80",
-            "-c",
-            "shared_buffers=64MB",
-        )
+        settings = ["listen_addresses=", "max_connections=80", "shared_buffers=64MB", *self._more]
+        options = ["-k", self.folder, *(word for each in settings for word in ("-c", each))]
         self._process = subprocess.Popen(
             self._command("postgres", "-D", self.folder / "data", *options),
             cwd="/", stdout=log, stderr=log, start_new_session=True,
@@ -104,9 +99,32 @@ class Postgres:
                 self.kill()
             shutil.rmtree(self.folder)
 
+    def with_tls(self):
+        """Listens on loopback too, with a certificate of its own; gives the address there and the file of its authority."""
+        key, certificate = self.folder / "key.pem", self.folder / "cert.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
+             "-days", "2", "-subj", "/CN=db", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True,
+        )  # fmt: skip
+        owner = self.folder.stat()
+        for each in (key, certificate):
+            os.chown(each, owner.st_uid, owner.st_gid)
+        key.chmod(0o600)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self._more = (
+            f"listen_addresses=127.0.0.1 port={port} ssl=on ssl_cert_file={certificate} ssl_key_file={key}".split()
+        )
+        rules = self.folder / "data/pg_hba.conf"
+        rules.write_text("hostnossl all all 127.0.0.1/32 reject\n" + rules.read_text())
+        self.stop()
+        self._port = port
+        self.start()
+        return f"postgresql://onefold@127.0.0.1:{port}/inbox", certificate
+
     @property
     def url(self):
-        return f"postgresql://onefold@/inbox?host={self.folder}"
+        return f"postgresql://onefold@/inbox?host={self.folder}&port={self._port}"
 
     def schema(self):
         """The address of a fresh place for one inbox."""

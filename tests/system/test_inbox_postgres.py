@@ -8,6 +8,8 @@ import time
 import httpx
 import pytest
 
+from connectors.inbox.asking import one
+from connectors.inbox.desk import desk
 from connectors.inbox.stores import Database
 from connectors.inbox.upkeep import Upkeep
 from core.errors import RefusedError
@@ -241,6 +243,20 @@ def test_a_role_that_may_not_make_tables(postgres, servers):
     inbox.close()
     with pytest.raises(RefusedError, match="permission denied"):
         Inbox(Database(url.replace("onefold@", f"reader_{schema}@")))
+
+
+def test_tls_to_the_database(cluster):
+    """A certificate that its authority vouches for is accepted, one that nobody vouches for or that is another host's is refused; a server on this machine is believed."""
+    url, authority = cluster.with_tls()
+    for options in (f"sslmode=verify-full&sslrootcert={authority}", "sslmode=require", ""):
+        with desk(Database(f"{url}?{options}")) as opened:
+            assert opened.ask(one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")) == (True,)
+    elsewhere = url.replace("127.0.0.1", "localhost")  # not a name of the certificate
+    for wrong in (f"{url}?sslmode=verify-full", f"{elsewhere}?sslmode=verify-full&sslrootcert={authority}"):
+        with pytest.raises(RefusedError, match="certificate verify failed"), desk(Database(wrong)):
+            pass
+    with pytest.raises(RefusedError, match="reject"), desk(Database(f"{url}?sslmode=disable")):
+        pass
 
 
 def test_a_push_at_one_host_is_synced_by_another(postgres, tmp_path, monkeypatch):
