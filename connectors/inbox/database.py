@@ -133,6 +133,10 @@ async def lent(pool: AsyncEngine) -> AsyncIterator[Any]:
         await held.close()
     try:
         yield raw
+    except Exception as fault:
+        if lost(fault):
+            raw.terminate()
+        raise
     finally:
         if not raw.is_closed() and raw.is_in_transaction():
             with suppress(Exception):  # then it is thrown away
@@ -176,6 +180,7 @@ def lost(fault: BaseException) -> bool:
         asyncpg.CannotConnectNowError,
         asyncpg.IdleInTransactionSessionTimeoutError,
         asyncpg.ReadOnlySQLTransactionError,  # a server that has become somebody's replica
+        asyncpg.InternalClientError,  # the server's farewell was read, its hanging up not yet
         ConnectionError,
     )
     fault = _origin(fault)

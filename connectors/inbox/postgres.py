@@ -121,9 +121,12 @@ class PostgresStore:
         """Runs a writing operation in a transaction of its own, one at a time over all processes."""
         with telling():
             try:
-                async with lent(self._open()) as raw, raw.transaction():
+                async with lent(self._open()) as raw:
+                    await raw.execute("BEGIN")
                     await raw.execute(ALONE)
-                    return await drive(raw, operation)
+                    answer = await drive(raw, operation)
+                    await raw.execute("COMMIT")
+                    return answer
             except _Wrote as wrote:
                 raise wrote.__cause__ or wrote from None
 
@@ -157,14 +160,16 @@ class PostgresStore:
         return self._pool
 
     async def _asked(self, statement: str, parameters: Row | list[Row]) -> list[Row]:
-        """A question may be asked again: a connection that died meanwhile costs a second try, a database that is gone an error."""
+        """A question may be asked again: a connection that died meanwhile costs another try, a database that is gone an error."""
         with telling():
-            try:
-                async with lent(self._open()) as raw:
-                    return await answered(raw, statement, parameters)
-            except Exception as fault:
-                if not lost(fault):
-                    raise
+            for attempt in range(TRIES - 1):
+                try:
+                    async with lent(self._open()) as raw:
+                        return await answered(raw, statement, parameters)
+                except Exception as fault:
+                    if not lost(fault):
+                        raise
+                    await asyncio.sleep(PAUSE_SECONDS * attempt)
             async with lent(self._open()) as raw:
                 return await answered(raw, statement, parameters)
 

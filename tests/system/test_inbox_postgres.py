@@ -176,17 +176,39 @@ def test_a_restart_of_the_database(cluster, servers):
         assert http.get("/Users").json()["totalResults"] == 2
 
 
-def test_sessions_that_the_server_ends(postgres, servers):
-    """When an administrator ends all sessions, as a failover does, nobody notices: what was under way is done again or answered 503."""
-    url = postgres.schema()
-    (inbox,) = servers(url, 1)
-    with inbox.client() as http:
-        for place in range(5):
-            postgres.sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'onefold inbox' AND pid <> pg_backend_pid()"
-            )
-            assert http.post("/Users", json={"userName": f"u{place}"}).status_code == 201
-            assert http.get("/Users").json()["totalResults"] == place + 1
+ENDING = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'onefold inbox' AND pid <> pg_backend_pid() AND datname = current_database()"""
+
+
+def test_sessions_that_the_server_ends(cluster, servers):
+    """When all sessions are ended again and again, as in a failover, nobody gets anything but his answer or a 503, and the same process serves on."""
+    (inbox,) = servers(cluster.schema(), 1)
+    stop, statuses, acknowledged = threading.Event(), set(), set()
+
+    def push(client):
+        with inbox.client() as http:
+            place = 0
+            while not stop.is_set():
+                place += 1
+                name = f"u{client}-{place}"
+                statuses.add(http.get("/Users", params={"filter": f'userName eq "{name}"'}).status_code)
+                answer = http.post("/Users", json={"userName": name})
+                statuses.add(answer.status_code)
+                acknowledged.update({name} if answer.status_code == 201 else ())
+
+    workers = [threading.Thread(target=push, args=(each,)) for each in range(4)]
+    for each in workers:
+        each.start()
+    for _ in range(10):
+        before = len(acknowledged)
+        cluster.sql(ENDING)
+        until(lambda before=before: len(acknowledged) > before + 10)
+    stop.set()
+    for each in workers:
+        each.join()
+    assert {200, 201} <= statuses <= {200, 201, 503}
+    assert acknowledged <= {name for name, _ in every_user(inbox)}
+    assert inbox.command("inbox", "rebuild", "corp")["equal"]
 
 
 def test_what_one_process_decides_holds_for_all(postgres, servers):
