@@ -51,6 +51,19 @@ class Database:
         return any(not _here(each) for each in (named or "").split(",") if each)
 
 
+def malformed(url: str) -> bool:
+    """Whether an address cannot mean what its writer meant: mostly a `/`, `#`, `?`, `@` or `[` in a password that is not written as %XX."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [each.rpartition("]")[2].rpartition(":")[2] for each in hosts if ":" in each.rpartition("]")[2]]
+    return bool(parts.fragment or "@" in parts.path or "@" in parts.netloc.rpartition("@")[0]) or not all(
+        each.isdecimal() for each in ports
+    )
+
+
 def holds_password(url: str) -> bool:
     """Whether an address has a password written into it."""
     login = urlsplit(url).netloc.rpartition("@")[0]

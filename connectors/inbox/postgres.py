@@ -63,7 +63,7 @@ async def make_tables(raw: Any) -> None:
     ((encoding,),) = await answered(raw, "SHOW server_encoding", ())
     if encoding != "UTF8":
         raise RefusedError(f"the inbox database holds {encoding}", remedy="Make it with ENCODING 'UTF8'")
-    if await there(raw):
+    if await there(raw, list(sql.COPIED)):
         return
     async with raw.transaction():
         await raw.execute(ALONE)
@@ -73,10 +73,10 @@ async def make_tables(raw: Any) -> None:
             await raw.execute(statement.replace(" TEXT", ' TEXT COLLATE "C"'))
 
 
-async def there(raw: Any) -> bool:
-    """Whether all tables are there."""
-    ((found,),) = await answered(raw, THERE, (list(sql.COPIED),))
-    return bool(found == len(sql.COPIED))
+async def there(raw: Any, tables: list[str]) -> bool:
+    """Whether these tables are there."""
+    ((found,),) = await answered(raw, THERE, (tables,))
+    return bool(found == len(tables))
 
 
 class PostgresStore:

@@ -86,10 +86,10 @@ class PostgresBeside:
 
 
 def has_tables(database: Database) -> bool:
-    """Whether all tables are there."""
+    """Whether anybody has made an inbox there."""
     opened = PostgresBeside(database)
     try:
-        return opened.apply(there)
+        return opened.apply(lambda raw: there(raw, ["inbox_tenant"]))
     finally:
         opened.close()
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from connectors.inbox.asking import Beside, Store
-from connectors.inbox.database import ADDRESS, Database
+from connectors.inbox.database import ADDRESS, Database, malformed
 from core.errors import RefusedError
 
 FILE = "inbox/inbox.sqlite"
@@ -17,11 +17,11 @@ Where = Path | Database
 
 def where(chosen: str | None, secret: str | None, *, base: Path, state: Path) -> Where:
     """From the setting `store` and, when it is a reference, what it refers to. RefusedError when that is no address of PostgreSQL."""
-    if secret is not None and not ADDRESS.match(secret):
+    if secret is not None and (not ADDRESS.match(secret) or malformed(secret)):
         raise RefusedError(
             f"`store` refers by {chosen} to something that is no address of PostgreSQL",
             field="store",
-            remedy="Put postgresql://user:password@host/database there, or name a file",
+            remedy="Put postgresql://user:password@host/database there, special characters of the password as %XX, or name a file",
         )
     if secret is not None:
         return Database(secret)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from connectors.inbox.database import ADDRESS, holds_password
+from connectors.inbox.database import ADDRESS, holds_password, malformed
 from connectors.inbox.reading import Snapshot
 from connectors.inbox.records import Record
 from connectors.inbox.rules import Marks
@@ -26,6 +26,8 @@ FILLING = "the inbox is filling: its first load may not be over, so it removes n
 
 
 def _store(value: str) -> str:
+    if ADDRESS.match(value) and malformed(value):
+        raise ValueError("is no address of PostgreSQL; write postgresql://user@host/database, a secret as env:NAME")
     if ADDRESS.match(value) and holds_password(value):
         raise ValueError(
             "a literal secret is refused; write env:NAME, file:PATH or prefect:BLOCK and put the address there"

@@ -11,7 +11,7 @@ import pytest
 from connectors.inbox import statements as sql
 from connectors.inbox.asking import every
 from connectors.inbox.checkpoint import checkpoint, rebuild
-from connectors.inbox.database import Database, holds_password, numbered, tls
+from connectors.inbox.database import Database, holds_password, malformed, numbered, tls
 from connectors.inbox.desk import desk
 from connectors.inbox.reading import Snapshot
 from connectors.inbox.stores import beside, is_there, where
@@ -163,9 +163,19 @@ def test_where_a_store_is(tmp_path):
     found = where("env:X", secret, base=tmp_path, state=state)
     assert found.address == "postgresql://me:sEcret@db/inbox"
     assert "sEcret" not in f"{found!r} {found}"
-    with pytest.raises(RefusedError, match="no address of PostgreSQL") as refused:
-        where("env:X", "mysql://me:sEcret@db", base=tmp_path, state=Path())
-    assert "sEcret" not in str(refused.value)
+    for wrong in (
+        "mysql://me:sEcret@db",
+        "postgresql://me:sEc#ret@db/inbox",
+        "postgresql://me:sEc/ret@db/inbox",
+        "postgresql://me:12/sEcret@db/inbox",
+        "postgresql://me:sEc@ret@db/inbox",
+        "postgresql://me:sEc[ret@db/inbox",
+        "postgresql://me:sEc?ret@db/inbox",
+        "postgresql://db:port/inbox",
+    ):
+        with pytest.raises(RefusedError, match="no address of PostgreSQL") as refused:
+            where("env:X", wrong, base=tmp_path, state=Path())
+        assert "sEc" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +198,7 @@ def test_addresses(url, remote, password, monkeypatch):
     monkeypatch.delenv("PGHOST", raising=False)
     assert Database(url).remote is remote
     assert holds_password(url) is password
+    assert not malformed(url)
 
 
 @pytest.mark.parametrize(
