@@ -29,11 +29,11 @@ STORES = ["sqlite", pytest.param("postgres", marks=pytest.mark.system)]
 
 @pytest.fixture(params=STORES)
 def place(request, tmp_path):
-    """Where this test's inbox store is: nothing is there yet."""
+    """Where this test's inbox store is; it holds nothing."""
     if request.param == "sqlite":
         yield tmp_path / "inbox.sqlite"
         return
     server = request.getfixturevalue("postgres")
     url = server.schema()
     yield Database(url)
-    server.drop(url)
+    server.give_back(url)

@@ -18,6 +18,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from connectors.inbox.statements import COPIED
+
 FOLDERS = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *map(Path, os.get_exec_path())]
 ACCOUNTS = ("postgres", "nobody")  # a server refuses to run as root
 
@@ -28,6 +30,7 @@ class Postgres:
     def __init__(self, programs: Path) -> None:
         self._programs = programs
         self._more: list[str] = []
+        self._empty: list[str] = []
         self._port = 5432  # of the socket: a name in its folder, no port of this machine
         self.folder = Path(tempfile.mkdtemp(prefix="onefold-pg-"))
         self._as = []
@@ -127,14 +130,23 @@ class Postgres:
         return f"postgresql://onefold@/inbox?host={self.folder}&port={self._port}"
 
     def schema(self):
-        """The address of a fresh place for one inbox."""
+        """The address of an empty place for one inbox: a fresh schema, or one that another test has given back."""
+        if self._empty:
+            return self._empty.pop()
         name = f"s{uuid.uuid4().hex[:12]}"
         self.sql(f"CREATE SCHEMA {name}")
         return f"{self.url}&search_path={name}"
 
-    def drop(self, url):
-        """Forgets it. Fails when somebody has left a transaction open there."""
-        self.sql(f"DROP SCHEMA {url.rpartition('=')[2]} CASCADE", url=f"{self.url}&lock_timeout=10s")
+    def give_back(self, url):
+        """Empties it for the next test, which costs a tenth of making the tables anew."""
+        name = url.rpartition("=")[2]
+        tables = {row[0] for row in self.sql("SELECT tablename FROM pg_tables WHERE schemaname = $1", name)}
+        if tables == set(COPIED):
+            emptied = ", ".join(f"t{place} AS (DELETE FROM {table})" for place, table in enumerate(sorted(tables)))
+            self.sql(f"WITH {emptied} SELECT 1", url=url)
+            self._empty.append(url)
+        else:
+            self.sql(f"DROP SCHEMA {name} CASCADE", url=f"{self.url}&lock_timeout=10s")
 
     def sql(self, statement, *parameters, url=None):
         """Rows of one statement."""

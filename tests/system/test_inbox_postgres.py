@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from connectors.inbox.asking import one
+from connectors.inbox.database import answered, lent
 from connectors.inbox.desk import desk
+from connectors.inbox.postgres import TURN
 from connectors.inbox.stores import Database
 from connectors.inbox.upkeep import Upkeep
 from core.errors import RefusedError
@@ -226,6 +228,31 @@ def test_what_one_process_decides_holds_for_all(postgres, servers):
     assert two.command("inbox", "seal", "corp", "--users", "1")["users"] == 1
 
 
+def test_a_frozen_writer_loses_its_turn(postgres, monkeypatch):
+    """A process that stops within a transaction holds its tenant for a moment only; woken up, it finds its transaction gone and goes on."""
+    monkeypatch.setattr("connectors.inbox.postgres.IDLE_SECONDS", 1)
+    url = postgres.schema()
+    frozen = Inbox(Database(url))
+    other = Inbox(Database(url), partner=frozen)
+    corp, number = other.caller("corp"), frozen.service.directory.numbers["corp"]
+
+    async def story():
+        async with lent(frozen.store._pool) as raw:
+            await raw.execute("BEGIN")
+            await answered(raw, TURN, (number,))
+            headers = {"Authorization": f"Bearer {corp.token}"}
+            made = await corp._send("POST", "/scim/v2/Users", b'{"userName": "ada"}', headers, None)
+            assert made.status_code == 201
+
+    frozen.run(story())
+    corp.inbox = frozen
+    corp.user("bob")
+    assert frozen.sql("SELECT seq, user_count FROM inbox_tenant WHERE name = 'corp'") == [(2, 2)]
+    other.close()
+    frozen.close()
+    postgres.give_back(url)
+
+
 def test_chores_of_two_processes(postgres):
     """Two processes' upkeep at the same time: one checkpoint is made, both count, old events are forgotten once, the rest proves itself."""
     url = postgres.schema()
@@ -248,7 +275,7 @@ def test_chores_of_two_processes(postgres):
     assert json.loads(inbox.sql("SELECT data FROM inbox_checkpoint WHERE part = 0")[0][0]) == {"users": 30, "groups": 0}
     twin.close()
     inbox.close()
-    postgres.drop(url)
+    postgres.give_back(url)
 
 
 def test_a_role_that_may_not_make_tables(postgres, servers):
