@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from connectors.inbox.asking import Row
@@ -81,17 +81,19 @@ def _here(host: str) -> bool:
         return False
 
 
-def tls(database: Database) -> ssl.SSLContext | None:
-    """Certificate and host name are verified against the authorities of this system unless the address says otherwise.
+def tls(database: Database) -> ssl.SSLContext | Literal["verify-full"] | None:
+    """How asyncpg is to encrypt: to another host certificate and name are verified unless the address, or PGSSLMODE, says otherwise.
 
-    None leaves it to the address: it states `sslmode` or names an authority by `sslrootcert`, or the server is on this machine.
+    By the authorities of this system where none are named by `sslrootcert`; asyncpg itself would look for a file in the home
+    folder and would verify nothing by default. None leaves it to the address.
     """
     stated = database.stated
     mode = stated.get("sslmode") or os.environ.get("PGSSLMODE") or ("verify-full" if database.remote else "prefer")
-    root = stated.get("sslrootcert") or os.environ.get("PGSSLROOTCERT") or "system"
     if mode != "verify-full":
         return None
-    context = ssl.create_default_context(cafile=None if root == "system" else root)
+    if (stated.get("sslrootcert") or os.environ.get("PGSSLROOTCERT") or "system") != "system":
+        return "verify-full"
+    context = ssl.create_default_context()
     if certificate := stated.get("sslcert") or os.environ.get("PGSSLCERT"):
         key = stated.get("sslkey") or os.environ.get("PGSSLKEY")
         context.load_cert_chain(certificate, key, stated.get("sslpassword"))

@@ -67,9 +67,8 @@ async def make_tables(raw: Any) -> None:
         return
     async with raw.transaction():
         await raw.execute(ALONE)
-        for (
-            statement
-        ) in sql.TABLES:  # texts sort and compare by code point, as in SQLite, whatever the database's language is
+        # texts sort and compare by code point, as in SQLite, whatever the database's language is
+        for statement in sql.TABLES:
             await raw.execute(statement.replace(" TEXT", ' TEXT COLLATE "C"'))
 
 
