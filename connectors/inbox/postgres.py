@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.inbox import statements as sql
-from connectors.inbox.asking import Listener, Moved, Operation, Row, Turn, Writing, closed
+from connectors.inbox.asking import Listener, Moved, Operation, Turn, Writing, closed
 from connectors.inbox.clock import stamp
 from connectors.inbox.database import ANSWER_SECONDS, Database, answered, collided, engine, lent, lost, telling
 from connectors.inbox.wire import ScimError
@@ -99,13 +99,26 @@ class PostgresStore:
                 await make_tables(raw)
 
     async def read(self, operation: Operation[T]) -> T:
-        """Runs an operation that only asks; each statement on whatever connection is free."""
+        """Runs an operation that only asks, on one connection. A question may be asked again, on another, when that one has died."""
         try:
             statement, parameters = next(operation)
-            while True:
-                statement, parameters = operation.send(await self._asked(statement, parameters))
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # Operation[T] returns T
+        with telling():
+            for attempt in range(TRIES):
+                try:
+                    async with lent(self._open()) as raw:
+                        while True:
+                            rows = await answered(raw, statement, parameters)
+                            try:
+                                statement, parameters = operation.send(rows)
+                            except StopIteration as done:
+                                return done.value  # type: ignore[no-any-return] # as above
+                except Exception as fault:
+                    if attempt + 1 == TRIES or not lost(fault):
+                        raise
+                    await asyncio.sleep(PAUSE_SECONDS * attempt)
+        raise AssertionError  # the last try returns or raises
 
     async def write(self, tenant_no: int, writing: Writing[T]) -> T:
         """Queues the operation for its tenant's next transaction and returns after its commit."""
@@ -157,20 +170,6 @@ class PostgresStore:
     def _open(self) -> AsyncEngine:
         assert self._pool is not None  # noqa: S101 - open() comes first
         return self._pool
-
-    async def _asked(self, statement: str, parameters: Row | list[Row]) -> list[Row]:
-        """A question may be asked again: a connection that died meanwhile costs another try, a database that is gone an error."""
-        with telling():
-            for attempt in range(TRIES - 1):
-                try:
-                    async with lent(self._open()) as raw:
-                        return await answered(raw, statement, parameters)
-                except Exception as fault:
-                    if not lost(fault):
-                        raise
-                    await asyncio.sleep(PAUSE_SECONDS * attempt)
-            async with lent(self._open()) as raw:
-                return await answered(raw, statement, parameters)
 
     async def _run_jobs(self, tenant_no: int, lane: _Lane) -> None:
         while lane.jobs:
