@@ -71,13 +71,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What the runner gives a source: its tenant's name, resolved secrets by field, an httpx transport for tests, the base folder of relative paths."""
+    """What the runner gives a source: its tenant's name, resolved secrets by field, the base folder of relative paths, an httpx transport for tests, the state folder."""
 
     tenant: str
     now: datetime
     secrets: Mapping[str, str] = field(default_factory=dict)
     base: Path = Path()
     transport: httpx.BaseTransport | None = None
+    state: Path | None = None
 
 
 @runtime_checkable

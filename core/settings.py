@@ -34,6 +34,7 @@ def _seconds(value: timedelta) -> str:
     return f"{int(value.total_seconds())}s"
 
 
+MAY_REFER: dict[str, Any] = {"may_refer": True}  # marks a setting that may be such a reference, or an ordinary value
 SecretRef = Annotated[str, AfterValidator(_secret), Field(json_schema_extra={"pattern": REFERENCE})]
 Span = Annotated[
     timedelta,
