@@ -72,10 +72,12 @@ def match(
     decisions: pl.DataFrame,
     settings: MatchSettings,
     classes: pl.DataFrame | None = None,
+    since: pl.DataFrame | None = None,
 ) -> Matching:
     """Persons of an ACCOUNT frame and its `normalise`d form, given the LINK, PERSON_ID and DECISION rows known so far.
 
-    `classes`: CLASS; without it guests are told by their type alone. The result does not depend on the order of rows, and
+    `classes`: CLASS; without it guests are told by their type alone. `since`: the LINK rows of the last run, for the
+    lineage, where `links` holds some that a decision taken back restored. The result does not depend on the order of rows, and
     matching again on it changes nothing. Accounts of tenants that are not in `tenants` are an error of the caller
     (ValueError).
     """
@@ -105,7 +107,9 @@ def match(
         doubts=doubts(rows, chosen, keys, pairs, vetoed),
         doubtful=frozenset(doubtful.union(parted.get_column("person_key"), parted.get_column("other_person"))),
         notes=keys.notes,
-        lineage=lineage(rows, chosen, linked, known, before, pl.concat(vetoed), pairs.human),
+        lineage=lineage(
+            rows, chosen, linked, known, before, pl.concat(vetoed), pairs.human, existing if since is None else since
+        ),
     )
 
 

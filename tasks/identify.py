@@ -35,8 +35,17 @@ def identify(inst: Installation, run_id: str) -> Identified:
         facts = tenant_facts(inst, store)
         accounts = store.accounts()
         decisions = store.decisions()
-        start = restored(store.links(), store.decided(), store.undone(), decisions, store.link_history)
-        matching = who_is_who(inst, accounts, facts, links=start.links, persons=store.person_ids(), decisions=decisions)
+        known = store.links()
+        start = restored(known, store.decided(), store.undone(), decisions, store.link_history)
+        matching = who_is_who(
+            inst,
+            accounts,
+            facts,
+            links=start.links,
+            persons=store.person_ids(),
+            decisions=decisions,
+            since=known,
+        )
         settings = MergeSettings(
             now=inst.clock(),
             today=inst.today(),
@@ -61,8 +70,12 @@ def who_is_who(
     links: pl.DataFrame,
     persons: pl.DataFrame,
     decisions: pl.DataFrame,
+    since: pl.DataFrame | None = None,
 ) -> Matching:
-    """The matching of these accounts (ACCOUNT) by the rules of the config, from LINK, PERSON_ID and DECISION rows."""
+    """The matching of these accounts (ACCOUNT) by the rules of the config, from LINK, PERSON_ID and DECISION rows.
+
+    `since`: the links of the last run, where `links` holds restored ones.
+    """
     chosen, rules = inst.config.settings.match, inst.config.settings.classes
     normalised = normalise(accounts, chosen.placeholders)
     classified = classify(
@@ -76,6 +89,7 @@ def who_is_who(
         persons=persons,
         decisions=decisions,
         classes=classified.classes,
+        since=since,
         settings=MatchSettings(
             inst.config.settings.directory,
             keys=chosen.keys,
