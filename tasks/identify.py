@@ -9,6 +9,7 @@ import polars as pl
 
 from core.classify import Rules, classify
 from core.match import Matching, MatchSettings, match
+from core.match_history import Past, normalised_former
 from core.merge import MergeSettings, merge
 from core.model import TenantFacts
 from core.normalise import normalise
@@ -45,6 +46,7 @@ def identify(inst: Installation, run_id: str) -> Identified:
             persons=store.person_ids(),
             decisions=decisions,
             since=known,
+            past=store.past(),
         )
         settings = MergeSettings(
             now=inst.clock(),
@@ -71,10 +73,11 @@ def who_is_who(
     persons: pl.DataFrame,
     decisions: pl.DataFrame,
     since: pl.DataFrame | None = None,
+    past: Past | None = None,
 ) -> Matching:
     """The matching of these accounts (ACCOUNT) by the rules of the config, from LINK, PERSON_ID and DECISION rows.
 
-    `since`: the links of the last run, where `links` holds restored ones.
+    `since`: the links of the last run, where `links` holds restored ones; `past`: addresses and times of before.
     """
     chosen, rules = inst.config.settings.match, inst.config.settings.classes
     normalised = normalise(accounts, chosen.placeholders)
@@ -90,6 +93,7 @@ def who_is_who(
         decisions=decisions,
         classes=classified.classes,
         since=since,
+        past=Past(past.times, normalised_former(past.former, chosen.placeholders)) if past is not None else None,
         settings=MatchSettings(
             inst.config.settings.directory,
             keys=chosen.keys,

@@ -11,6 +11,7 @@ import polars as pl
 
 from core.frames import ACCOUNT, DECIDED, DECISION, LINK, PERSON_ID, UNDONE
 from core.match import Matching
+from core.match_history import FORMER, TIMES, Past
 from core.model import TenantFacts
 from core.review import Pair
 from core.unmerge import restored
@@ -73,7 +74,16 @@ def _matched(inst: Installation, snapshot: Snapshot, known: _Known, words: Mappi
     decisions = pl.DataFrame(rows, schema=DECISION, orient="row")
     undone = snapshot.ask("core_undone_rows", schema=UNDONE)
     start = restored(known.links, known.decided, undone, decisions, lambda: snapshot.ask("core_link_history_rows"))
-    return who_is_who(inst, known.accounts, known.facts, links=start.links, persons=known.minted, decisions=decisions)
+    past = Past(snapshot.ask("account_times", schema=TIMES), snapshot.ask("account_former", schema=FORMER))
+    return who_is_who(
+        inst,
+        known.accounts,
+        known.facts,
+        links=start.links,
+        persons=known.minted,
+        decisions=decisions,
+        past=past,
+    )
 
 
 def _held(matching: Matching) -> pl.DataFrame:
