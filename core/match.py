@@ -15,6 +15,7 @@ import polars as pl
 from core.frames import DOUBT, LINEAGE, LINK, PERSON_ID, conform
 from core.match_cap import components, cut_edges, peel
 from core.match_doubts import doubts, parted_edges, refused_edges
+from core.match_history import Past, with_times
 from core.match_keys import EXTERNAL, GUESTS, PINNED, STICKY, Keys, facts_frame, shared_keys
 from core.match_lineage import lineage
 from core.match_persons import assign, separated, told
@@ -72,18 +73,22 @@ def match(
     decisions: pl.DataFrame,
     settings: MatchSettings,
     classes: pl.DataFrame | None = None,
+    since: pl.DataFrame | None = None,
+    past: Past | None = None,
 ) -> Matching:
     """Persons of an ACCOUNT frame and its `normalise`d form, given the LINK, PERSON_ID and DECISION rows known so far.
 
-    `classes`: CLASS; without it guests are told by their type alone. The result does not depend on the order of rows, and
+    `classes`: CLASS; without it guests are told by their type alone. `since`: the LINK rows of the last run, for the
+    lineage, where `links` holds some that a decision taken back restored. `past`: what the state remembers. The result does not depend on the order of rows, and
     matching again on it changes nothing. Accounts of tenants that are not in `tenants` are an error of the caller
     (ValueError).
     """
     existing, before = conform(links, LINK), conform(persons, PERSON_ID)
-    rows = _rows(accounts, normalised, tenants, existing, classes)
+    rows = with_times(_rows(accounts, normalised, tenants, existing, classes), past)
     if rows.is_empty():
         return Matching(existing.clear(), before, pl.DataFrame(schema=DOUBT))
-    keys = shared_keys(rows, tenants, settings.keys, settings.hub_limit)
+    former = past.former if past else None
+    keys = shared_keys(rows, tenants, settings.keys, settings.hub_limit, former=former, reuse=settings.reuse)
     pairs = _pairs(rows, keys, decisions, settings)
     cap = settings.cap or max(ACCOUNTS_PER_TENANT * len(tenants), LEAST_CAP)
     connected = components(rows, keys.shared, pairs.same)
@@ -105,7 +110,9 @@ def match(
         doubts=doubts(rows, chosen, keys, pairs, vetoed),
         doubtful=frozenset(doubtful.union(parted.get_column("person_key"), parted.get_column("other_person"))),
         notes=keys.notes,
-        lineage=lineage(rows, chosen, linked, known, before, pl.concat(vetoed), pairs.human),
+        lineage=lineage(
+            rows, chosen, linked, known, before, pl.concat(vetoed), pairs.human, existing if since is None else since
+        ),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
+from core.match_history import former_keys, listed_domains
 from core.match_names import by_name, of_one_name
 from core.match_vetoes import superseded
 from core.model import TenantFacts
@@ -248,11 +250,30 @@ def _without_hubs(
     return held.join(hubs.select("at").unique(), on="at", how="anti"), notes
 
 
-def shared_keys(rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Sequence[str], hub_limit: int) -> Keys:
+def _former(
+    rows: pl.DataFrame, claims: pl.DataFrame, tenants: Sequence[TenantFacts], former: pl.DataFrame, reuse: timedelta
+) -> pl.DataFrame:
+    """Former addresses as keys: row, value, at; people of other names apart."""
+    form = {
+        name: normalised_domain(name) for each in tenants for name in (*each.verified_domains, *each.vendor_verified)
+    }
+    found, _ = by_name(former_keys(rows, claims, former, listed_domains(tenants, form), reuse), rows)
+    return found
+
+
+def shared_keys(
+    rows: pl.DataFrame,
+    tenants: Sequence[TenantFacts],
+    tiers: Sequence[str],
+    hub_limit: int,
+    *,
+    former: pl.DataFrame | None = None,
+    reuse: timedelta = timedelta(days=30),
+) -> Keys:
     """Keys that at least two accounts share; tier i is `tiers[i]`. Hub keys are left out and noted.
 
     `rows`: row, tenant_key, rank, native_id, guest, twin, seated, authoritative, issuer, given_name, family_name, the
-    columns of NORMALISED, and `kind`: a class that is no human's, else null.
+    columns of NORMALISED, and `kind`: a class that is no human's, else null. `former`: FORMER, normalised; `reuse`: see there.
     """
     names = {each.tenant_key: each.name for each in tenants}
     addressed = {"verified_email", "verified_login", "home_link"} & set(tiers)
@@ -277,6 +298,8 @@ def shared_keys(rows: pl.DataFrame, tenants: Sequence[TenantFacts], tiers: Seque
                 held, _ = by_name(_repeated(_homes(rows, claims, every=joined)), rows)
             case "verified_email":
                 held = _addresses(trusted, rows)
+                if former is not None and former.height:
+                    held = pl.concat([held, _former(rows, claims, tenants, former, reuse)])
             case _:  # verified_login: a login may meet an address, not only another login
                 held = trusted.unique(["row", "at"])
                 held = held.join(trusted.filter("login").select("at").unique(), on="at", how="semi")

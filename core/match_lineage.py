@@ -21,13 +21,18 @@ def lineage(  # noqa: PLR0917 - two matchings and the reasons between them
     before: pl.DataFrame,
     doubts: pl.DataFrame,
     human: Collection[tuple[int, int]],
+    since: pl.DataFrame,
 ) -> pl.DataFrame:
     """LINEAGE, by event and the persons' keys.
 
     `rows`: row, account_key, tenant, native_id, class, old_person; `links`: the LINK rows of now; `persons`, `before`:
-    PERSON_ID of now and then; `doubts`: edges that vetoes refused; `human`: pairs of rows that a decision parts.
+    PERSON_ID of now and then; `doubts`: edges that vetoes refused; `human`: pairs of rows that a decision parts; `since`:
+    the LINK rows of the last run, which `old_person` differs from where a decision was taken back.
     """
-    placed = rows.select("row", "account_key", "class", person_from="old_person").with_columns(person_to=chosen)
+    placed = rows.select("row", "account_key", "class", restored="old_person").with_columns(person_to=chosen)
+    placed = placed.join(
+        since.select("account_key", person_from="person_key"), on="account_key", how="left", maintain_order="left"
+    )
     moved = placed.filter(pl.col("person_from").is_not_null() & (pl.col("person_from") != pl.col("person_to")))
     fresh = persons.join(before.select("person_key"), on="person_key", how="anti")
     founded = _founded(rows, fresh, moved)
@@ -105,6 +110,7 @@ def _moved(  # noqa: PLR0917 - as above
             rule=pl.col("rule").filter("telling").first(),
             edge=pl.col("evidence").filter("telling").first(),
             kind=pl.col("class").first(),
+            restored=(pl.col("restored") == pl.col("person_to")).fill_null(value=False).all(),
         )
     )
     left = (
@@ -138,7 +144,9 @@ def _moved(  # noqa: PLR0917 - as above
             "person_from",
             "person_to",
             "accounts",
-            reason=pl.when(pl.col("event") == MERGED)
+            reason=pl.when("restored")
+            .then(pl.lit("a decision was taken back"))
+            .when(pl.col("event") == MERGED)
             .then(pl.format("joined by {}", pl.col("rule").fill_null(STICKY)))
             .otherwise(apart),
             edge=pl.when(pl.col("event") == PARTED).then(pl.coalesce("refused", "edge")).otherwise("edge"),

@@ -19,11 +19,12 @@ VETO: dict[str, pl.DataType] = {"row": pl.UInt32(), "row_b": pl.UInt32(), "rule"
 def recycled(rows: pl.DataFrame, keys: Keys, tiers: Sequence[str], reuse: timedelta) -> pl.DataFrame:
     """VETO: accounts that share an address although one was made more than `reuse` after the other's end.
 
-    Not where a number or an immutable id says that they are one human.
+    Not where a number or an immutable id says that they are one human, nor, where the times are what we remember, where
+    they were one person before.
     """
     kinds = [place for place, name in enumerate(tiers) if name in ADDRESS_TIERS]
     shared = keys.shared.lazy().filter(pl.col("tier").is_in(kinds))
-    held = shared.join(rows.lazy().select("row", "made_at", "departed_at"), on="row")
+    held = shared.join(rows.lazy().select("row", "made_at", "departed_at", "remembered", "old_person"), on="row")
     late = held.group_by("key").agg(first=pl.col("departed_at").min(), last=pl.col("made_at").max())
     held = held.join(late.filter(pl.col("last") > pl.col("first") + reuse).select("key"), on="key", how="semi")
     reason = f"one account was made more than {reuse.days} days after the other's end: the address may be recycled"
@@ -31,6 +32,11 @@ def recycled(rows: pl.DataFrame, keys: Keys, tiers: Sequence[str], reuse: timede
         held.filter(pl.col("departed_at").is_not_null())
         .join(held, on="key", suffix="_b")
         .filter((pl.col("made_at_b") > pl.col("departed_at") + reuse) & (pl.col("row") != pl.col("row_b")))
+        .filter(
+            ~(
+                (pl.col("remembered") | pl.col("remembered_b")) & (pl.col("old_person") == pl.col("old_person_b"))
+            ).fill_null(value=False)
+        )
         .select("row", "row_b", rule=pl.lit(RECYCLED), reason=pl.lit(reason))
     )
     return unproven(rows, found).unique(["row", "row_b"], maintain_order=True).collect()

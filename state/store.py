@@ -42,6 +42,7 @@ import polars as pl
 from core.existing import Existing
 from core.frames import ACCOUNT, DECIDED, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, REVIEW, TIME, UNDONE
 from core.frames import APPROVAL as APPROVAL_ROW
+from core.match_history import FORMER, TIMES, Past
 from core.model import JSON, Manifest, PlanHeader
 from state import plans, runs, shadow, tenants
 from state.absorb import absorb
@@ -211,6 +212,12 @@ class Store:
     def persons(self) -> pl.DataFrame:
         """The merged persons as saved last: PERSON sorted by person_key."""
         return self.session.frame("core_person_rows", schema=PERSON).sort("person_key")
+
+    def past(self) -> Past:
+        """When accounts came and ended, and the addresses they had before, as landed (core.match_history)."""
+        return Past(
+            self.session.frame("account_times", schema=TIMES), self.session.frame("account_former", schema=FORMER)
+        )
 
     def decisions(self) -> pl.DataFrame:
         """The last human word on each pair of known accounts: DECISION (`same`, `different`)."""

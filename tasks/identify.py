@@ -9,6 +9,7 @@ import polars as pl
 
 from core.classify import Rules, classify
 from core.match import Matching, MatchSettings, match
+from core.match_history import Past, normalised_former
 from core.merge import MergeSettings, merge
 from core.model import TenantFacts
 from core.normalise import normalise
@@ -36,15 +37,25 @@ def identify(inst: Installation, run_id: str) -> Identified:
         facts = tenant_facts(inst, store)
         accounts = store.accounts()
         decisions = store.decisions()
+        known = store.links()
         start = restored(
-            store.links(),
+            known,
             store.decided(),
             store.undone(),
             decisions,
             history=store.link_history,
             obeyed=store.decided_history,
         )
-        matching = who_is_who(inst, accounts, facts, links=start.links, persons=store.person_ids(), decisions=decisions)
+        matching = who_is_who(
+            inst,
+            accounts,
+            facts,
+            links=start.links,
+            persons=store.person_ids(),
+            decisions=decisions,
+            since=known,
+            past=store.past(),
+        )
         settings = MergeSettings(
             now=inst.clock(),
             today=inst.today(),
@@ -72,8 +83,13 @@ def who_is_who(
     links: pl.DataFrame,
     persons: pl.DataFrame,
     decisions: pl.DataFrame,
+    since: pl.DataFrame | None = None,
+    past: Past | None = None,
 ) -> Matching:
-    """The matching of these accounts (ACCOUNT) by the rules of the config, from LINK, PERSON_ID and DECISION rows."""
+    """The matching of these accounts (ACCOUNT) by the rules of the config, from LINK, PERSON_ID and DECISION rows.
+
+    `since`: the links of the last run, where `links` holds restored ones; `past`: addresses and times of before.
+    """
     chosen, rules = inst.config.settings.match, inst.config.settings.classes
     normalised = normalise(accounts, chosen.placeholders)
     classified = classify(
@@ -87,6 +103,8 @@ def who_is_who(
         persons=persons,
         decisions=decisions,
         classes=classified.classes,
+        since=since,
+        past=Past(past.times, normalised_former(past.former, chosen.placeholders)) if past is not None else None,
         settings=MatchSettings(
             inst.config.settings.directory,
             keys=chosen.keys,

@@ -12,6 +12,7 @@ import polars as pl
 
 from core.frames import ACCOUNT, DECIDED, DECISION, LINK, PERSON_ID, UNDONE
 from core.match import Matching
+from core.match_history import FORMER, TIMES, Past
 from core.model import TenantFacts
 from core.review import Pair
 from core.unmerge import restored
@@ -75,7 +76,16 @@ def _matched(inst: Installation, snapshot: Snapshot, known: _Known, words: Mappi
     undone = snapshot.ask("core_undone_rows", schema=UNDONE)
     links, obeyed = (partial(snapshot.ask, name) for name in ("core_link_history_rows", "core_decided_history_rows"))
     start = restored(known.links, known.decided, undone, decisions, history=links, obeyed=obeyed)
-    return who_is_who(inst, known.accounts, known.facts, links=start.links, persons=known.minted, decisions=decisions)
+    past = Past(snapshot.ask("account_times", schema=TIMES), snapshot.ask("account_former", schema=FORMER))
+    return who_is_who(
+        inst,
+        known.accounts,
+        known.facts,
+        links=start.links,
+        persons=known.minted,
+        decisions=decisions,
+        past=past,
+    )
 
 
 def _held(matching: Matching) -> pl.DataFrame:

@@ -33,7 +33,7 @@ def frame(*rows):
     return conform(pl.DataFrame(rows, infer_schema_length=None), ACCOUNT)
 
 
-def run(accounts, before=None, decisions=()):
+def run(accounts, before=None, decisions=(), since=None):
     return match(
         accounts,
         normalise(accounts),
@@ -42,6 +42,7 @@ def run(accounts, before=None, decisions=()):
         persons=before.persons if before else empty(PERSON_ID),
         decisions=pl.DataFrame(list(decisions), schema=DECISION, orient="row"),
         settings=MatchSettings("acme"),
+        since=since.links if since else None,
     )
 
 
@@ -99,6 +100,18 @@ def test_a_decision_that_parts_is_told_as_a_decision_and_its_undoing_brings_the_
     again = run(same, parted)
     assert ids(again) == ids(joined)
     assert again.lineage["event"].to_list() == ["merged"]
+
+
+def test_a_decision_taken_back_is_told():
+    """Where links are put back to what they were before a pin, the event says so, and which id goes on."""
+    apart = frame({"tenant_key": 1}, {"tenant_key": 2})
+    first = run(apart)
+    pinned = run(apart, first, [(1, 2, "same")])
+    assert ids(pinned)[1] == ids(pinned)[2] == ids(first)[1]
+    undone = run(apart, first, since=pinned)
+    assert told(undone) == [
+        ("moved", ids(first)[1], ids(first)[2], 1, ids(first)[1], "a decision was taken back"),
+    ]
 
 
 def test_a_person_whom_nobody_held_returns():
