@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
+from connectors.source import Source
 from core.errors import OnefoldError
 from core.model import ExtractKind, Manifest, Verdict
 from state.control import Control
 from state.landing import LandingWriter, manifests
 from tasks.extract import extract
 from tasks.installation import Installation
+
+FULL_EVERY = timedelta(days=7)
+AGAIN = timedelta(days=1)  # a full read that proved nothing is repeated so soon
 
 
 def extract_id_of(inst: Installation, tenant: str) -> str:
@@ -33,6 +38,22 @@ def due(inst: Installation, tenants: Sequence[str]) -> list[str]:
         if not landed or landed[-1].finished_at + inst.config.tenants[tenant].common.interval <= now:
             chosen.append(tenant)
     return chosen
+
+
+def full_due(landed: Sequence[Manifest], every: timedelta, now: datetime) -> bool:
+    """Whether deltas went on for long enough: the last complete full read is older than `every`, and the last try than a day."""
+    full = [each for each in landed if each.kind is ExtractKind.FULL and each.verdict is not Verdict.FAILED]
+    if not full:
+        return False  # no cursor either: the read is a full one anyway
+    complete = [each for each in full if each.verdict is Verdict.COMPLETE]
+    proven = bool(complete) and complete[-1].started_at + every > now
+    return not proven and full[-1].started_at + min(AGAIN, every) <= now
+
+
+def _full_every(source: Source, chosen: timedelta | None) -> timedelta:
+    """The span of the config, never more than what the vendor bears."""
+    most: timedelta = getattr(source, "full_every", chosen or FULL_EVERY)
+    return min(chosen or FULL_EVERY, most)
 
 
 def _failed(inst: Installation, tenant: str, extract_id: str, error: OnefoldError) -> Manifest:
@@ -60,7 +81,10 @@ def _failed(inst: Installation, tenant: str, extract_id: str, error: OnefoldErro
 
 
 def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest:  # noqa: FBT001, FBT002 - crosses Prefect's task border by position
-    """One extract of one tenant, landed. Its verdict tells how it went; only a bug raises."""
+    """One extract of one tenant, landed: what moved, or everything when `full` or when `full_every` has passed.
+
+    Its verdict tells how it went; only a bug raises.
+    """
     extract_id = extract_id_of(inst, tenant)
     landed = manifests(inst.landing, tenant)
     whole = [each for each in landed if each.kind is ExtractKind.FULL and each.verdict is Verdict.COMPLETE]
@@ -70,6 +94,7 @@ def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest
     except OnefoldError as error:
         return _failed(inst, tenant, extract_id, error)
     try:
+        full = full or full_due(landed, _full_every(source, chosen.common.full_every), inst.clock())
         return extract(
             source,
             tenant=tenant,
