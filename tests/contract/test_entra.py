@@ -1,0 +1,570 @@
+import contextlib
+import json
+import tempfile
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from connectors.http import Http
+from connectors.source import CursorLost, Page, SourceContext
+from connectors.sources._entra_graph import CLOUDS
+from connectors.sources._entra_records import (
+    USER_SELECT,
+    Odd,
+    account_page,
+    edge_page,
+    group_page,
+    to_account,
+    to_group,
+)
+from connectors.sources.entra import Entra, EntraSettings
+from core.frames import BIT
+from core.model import ExtractKind, Verdict
+from sandbox.graph import Graph
+from sandbox.graph_rounds import Quirks
+from sandbox.graph_tenant import user
+from sandbox.seen import Seen, SeenGroup, SeenUser, guid, of_world
+from sandbox.world import company
+from state.landing import read_part
+from tasks.extract import extract
+from tests.vendors import Wire, changed
+
+NOW = datetime.fromisoformat("2026-11-24T09:00")
+SECRET = "s3cr3t-of-the-rig"
+CANNOT = {"twins": "a round of deltas may tell of a user twice, and the later word counts; tested below"}
+THROTTLED = ("retry_after", "unsaid")
+SMALL = Quirks(page=5, slice=3, empty_every=3, replay=2)
+HERE = Path(__file__).parent
+
+
+def opened(wire, tenant="corp", **settings):
+    """A source of a tenant of the stand-in behind the wire."""
+    known = wire.standin.announcement()
+    given = known["tenants"][tenant]
+    secrets = {"client_secret": given["client_secret"]}
+    proof = {} if "certificate" in settings else {"client_secret": "env:SECRET"}
+    found = EntraSettings(
+        **{"tenant_id": given["tenant_id"], "client_id": given["client_id"], **proof},
+        **{"url": known["url"], "login_url": known["login_url"], **settings},
+    )
+    if "certificate" in settings:
+        secrets = {"certificate": SECRETS["pem"]}
+    return Entra(found, SourceContext(tenant, NOW, secrets, transport=wire.transport()))
+
+
+SECRETS = {}
+
+
+def planted(world, quirks=SMALL):
+    """A stand-in whose tenant `corp` holds the world of the contract suite, under its own ids."""
+    graph = Graph([Seen("corp", "corp.example", ())], quirks=quirks)
+    graph.app("corp").secret = SECRET
+    tenant = graph.tenants["corp"]
+    for each in world.users:
+        seen = SeenUser(each.id, each.user_name, each.email, each.display_name, employee_number=each.employee_number)
+        tenant.users[each.id] = user(replace(seen, enabled=each.active), each.id, "corp.example")
+    for native_id, name in world.groups:
+        tenant.groups[native_id] = {"id": native_id, "displayName": name, "groupTypes": [], "securityEnabled": True}
+    for group, member, kind in world.edges:
+        tenant.members[group][member] = kind
+    return graph
+
+
+def rig(world, _folder, fault):
+    """The Graph stand-in behind a mock transport, with pages of five users, and the fault on the wire."""
+    graph = planted(world, replace(SMALL, empty_every=2 if fault == "empty_page" else 0))
+    wire = Wire(graph, *trouble(fault, world, graph))
+    known, given = graph.announcement(), graph.announcement()["tenants"]["corp"]
+    settings = EntraSettings(
+        tenant_id=given["tenant_id"],
+        client_id=given["client_id"],
+        client_secret="env:SECRET",
+        url=known["url"],
+        login_url=known["login_url"],
+    )
+    return Entra(settings, SourceContext("corp", NOW, {"client_secret": SECRET}, transport=wire.transport()))
+
+
+def trouble(fault, world, graph):
+    """What is done on the wire, before the stand-in is asked and after."""
+    kind, _, form = (fault or "").partition(":")
+    count = {"users": 0}
+
+    def before(request, number):
+        users = request.url.path.endswith("/users/delta")
+        count["users"] += users
+        if kind == "unauthorised" and "/login/" in request.url.path:
+            return httpx.Response(401, json={"error": "invalid_client", "error_description": f"AADSTS7000215 {SECRET}"})
+        if kind == "gone" and users:
+            return httpx.Response(404, json={"error": {"code": "Request_ResourceNotFound", "message": "no such thing"}})
+        if kind == "timeout" or (kind == "slow_once" and users and count["users"] == 2):
+            raise httpx.ReadTimeout("too late")
+        if kind == "revoked" and users and count["users"] > 1:
+            graph.login.revoke()
+            graph.login.apps.clear()
+        if kind == "token_ends" and users and count["users"] == 2:
+            graph.login.revoke()
+        if kind == "throttled" and users and count["users"] in {2, 3}:
+            wait = {"Retry-After": "8"} if form == "retry_after" else {}
+            return httpx.Response(429, headers=wait, json={"error": {"code": "TooManyRequests", "message": "slower"}})
+        if users and count["users"] > 1 and kind in {"html", "truncated"}:
+            text = "<!DOCTYPE html><title>Sign in</title>" if kind == "html" else '{"value": [{"id": "u'
+            return httpx.Response(200, text=text, headers={"content-type": "application/json"})
+        return None
+
+    def after(request, response):
+        if not request.url.path.endswith("/users/delta") or response.status_code != 200:
+            return response
+        body = json.loads(response.content)
+        if count["users"] == 1:
+            body["value"] += [{"userPrincipalName": "nameless@corp.example"}] * world.nameless
+        if count["users"] == 2 and kind == "dropped_page":
+            follow = httpx.Request("GET", body["@odata.nextLink"], headers=request.headers)
+            return Wire(graph).served(follow)
+        if count["users"] == 2 and kind == "repeated_page":
+            body["value"] = before_last["value"]
+        if kind == "changed_order":
+            body["value"].reverse()
+        before_last.update(body)
+        return httpx.Response(200, json=body)
+
+    before_last = {}
+    return before, after
+
+
+def read(source, root, extract_id, cursor=None, **more):
+    """One extract, and its landed accounts, groups and edges."""
+    given = {"full": cursor is None, "now": lambda: NOW, "sleep": lambda _seconds: None} | more
+    manifest = extract(source, tenant="corp", root=root, extract_id=extract_id, cursor_before=cursor, **given)
+    source.close()
+    return manifest, *(read_part(root, manifest, name) for name in ("accounts", "groups", "memberships"))
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
+
+
+@pytest.fixture
+def graph():
+    """The demo's company as two Entra tenants, with every habit of the real service."""
+    world = company()
+    quirks = Quirks(page=60, slice=40, empty_every=3, replay=2)
+    return Graph([of_world(world, "corp"), of_world(world, "acquired")], quirks=quirks)
+
+
+def page(name):
+    return json.loads((HERE / name).read_text())["value"]
+
+
+def test_accounts_from_a_recorded_page():
+    """A member, a guest, an external member, a pending guest by mail and a guest who signs in here become what they are."""
+    member, guest, external, pending, inner = (to_account(each) for each in page("graph-users-delta-page.json")[:5])
+    assert member == {
+        "native_id": "11111111-0000-4000-8000-000000000001",
+        "user_name": "zoe@corp.example",
+        "email": "zoe.mueller@corp.example",
+        "aliases": ["zoe.meier@corp.example"],
+        "private_email": "zoe@home.example",
+        "display_name": "Zoë Müller",
+        "given_name": "Zoë",
+        "family_name": "Müller",
+        "employee_number": "0010042",
+        "immutable_id": "3q2+7wAAAAAAAAAAAAAAAA==",
+        "user_type": "member",
+        "active": True,
+        "status": "Enabled",
+        "department": "Payments",
+        "title": "Engineer",
+        "company": "Corp",
+        "location": "Berlin",
+        "phone": "+49 30 1234",
+        "locale": "de-DE",
+        "created_at": "2021-02-03T04:05:06Z",
+        "starts_on": "2021-02-01T00:00:00Z",
+    }
+    assert (guest["user_type"], guest["home_email"], guest["status"]) == ("guest", "bo_b@partner.example", "Accepted")
+    assert "title" not in guest
+    assert "immutable_id" not in guest
+    assert (external["user_type"], external["home_email"]) == ("external", "cy_o'neill@acquired.example")
+    assert (external["active"], external["status"], external["email"]) == (False, "Disabled", None)
+    assert (pending["home_email"], pending["status"]) == ("di@home.example", "PendingAcceptance")
+    assert (inner["user_type"], inner["immutable_id"], "home_email" in inner) == ("guest", None, False)
+
+
+def test_a_recorded_page_keeps_what_is_withheld_and_what_is_removed_apart():
+    """Withheld users are set aside and a gap, removed ones of both kinds are tombstones, the others are rows."""
+    found = account_page(page("graph-users-delta-page.json"), gaps=[], warnings=[])
+    assert [each["native_id"][-1] for each in found.rows if each.get("tombstone")] == ["8", "9"]
+    assert [each.native_id[-1] for each in found.rejected] == ["6", "7"]
+    assert found.received == len(found.rows) + len(found.rejected) == 9
+    assert len(found.gaps) == 1
+    assert "User.Read.All" in found.gaps[0]
+
+
+def test_groups_from_a_recorded_page():
+    """Kinds of groups are told apart; slices of one group are merged; devices are nobody; a removed member is removed."""
+    items = page("graph-groups-delta-page.json")
+    found, edges = group_page(items, gaps=[], warnings=[]), edge_page(items)
+    assert [(each["native_id"][-1], each.get("name"), each.get("kind")) for each in found.rows] == [
+        ("1", "Jira Users", "security"),
+        ("2", "Everybody", "microsoft365, dynamic"),
+        ("3", "Mail", "distribution"),
+        ("4", None, None),
+    ]
+    assert found.received == 4
+    assert to_group({"id": "g"}) == {"native_id": "g"}
+    assert [(g[-1], m[-1], kind, gone) for g, m, kind, gone in edges.rows.rows()] == [
+        ("1", "1", "user", False),
+        ("1", "2", "group", False),
+        ("1", "2", "user", True),
+        ("1", "3", "user", False),
+        ("1", "9", "user", True),
+        ("1", "9", "group", True),
+    ]
+    assert [each.native_id[-1] for each in edges.rejected] == ["1"]
+    assert edges.received == 7
+
+
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["issuer", "id"]), inner),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from(USER_SELECT), JSONISH), st.lists(JSONISH))
+def test_conversion_never_breaks(user, items):
+    """Whatever JSON Graph sends, a record is converted or odd, a page is a page, and nothing else is raised."""
+    with contextlib.suppress(Odd):
+        assert to_account(user | {"id": "1"})["native_id"] == "1"
+    account_page([user, *items], gaps=[], warnings=[])
+    group_page([{"id": "g", "members@delta": items}, *items], gaps=[], warnings=[])
+    edge_page([{"id": "g", "members@delta": items}, *items])
+
+
+def test_a_tenant_is_read_whole(graph, tmp_path):
+    """Members, guests with their home, externals, nested groups: as the world has them, each once, with the vendor's own count."""
+    manifest, accounts, groups, edges = read(opened(Wire(graph)), tmp_path, "e1")
+    seen = of_world(company(), "corp")
+    assert (manifest.verdict, manifest.reasons) == (Verdict.COMPLETE, ())
+    assert manifest.claimed == {"accounts": 300, "groups": len(seen.groups)}
+    assert (accounts.height, groups.height, edges.height) == (300, len(seen.groups), seen.edges)
+    kinds = {guid("corp", each.key): each.kind for each in seen.users}
+    homes = {guid("corp", each.key): each.home_email for each in seen.users if each.kind == "guest"}
+    assert {row["native_id"] for row in accounts.rows(named=True) if row["user_type"] == "guest"} == set(homes)
+    for row in accounts.rows(named=True):
+        if kinds[row["native_id"]] == "guest":
+            assert row["home_email"] == homes[row["native_id"]]
+
+
+def test_two_tenants_never_mix(graph, tmp_path):
+    """Two tenants under one base URL are each behind their own token, and show only their own."""
+    wire = Wire(graph)
+    ids = {}
+    for name in ("corp", "acquired"):
+        _, accounts, _, _ = read(opened(wire, name), tmp_path / name, "e1")
+        ids[name] = set(accounts["native_id"])
+        assert ids[name] == set(graph.tenants[name].users)
+    assert not ids["corp"] & ids["acquired"]
+
+
+def test_one_login_serves_a_whole_read(graph, tmp_path):
+    """A token is asked for once a read, every request says Low, and no user and no group costs a request of its own."""
+    wire = Wire(graph)
+    manifest, *_ = read(opened(wire), tmp_path, "e1")
+    logins = [each for each in wire.asked if "/login/" in each.url.path]
+    others = [each for each in wire.asked if "/login/" not in each.url.path]
+    assert len(logins) == 1
+    assert {each.headers["x-ms-throttle-priority"] for each in others} == {"Low"}
+    assert {each.url.path.rpartition("v1.0/")[2] for each in others} == {
+        "users/delta", "users/$count", "groups/delta", "groups/$count", "directory/deletedItems/microsoft.graph.user",
+    }  # fmt: skip
+    assert manifest.pages > 20
+
+
+def test_the_bin_is_explicit_evidence(graph, tmp_path):
+    """Deleted users come as tombstones with their time, are not counted as there, and whoever was restored is there."""
+    tenant = graph.tenants["corp"]
+    gone, back = list(tenant.users)[:2]
+    tenant.delete("users", gone)
+    tenant.delete("users", back)
+    tenant.restore(back)
+    manifest, accounts, _, _ = read(opened(Wire(graph)), tmp_path, "e1")
+    assert (manifest.verdict, manifest.accounts) == (Verdict.COMPLETE, 299)
+    rows = {row["native_id"]: row for row in accounts.rows(named=True)}
+    assert (rows[gone]["tombstone"], rows[gone]["deleted_at"]) == (True, datetime.fromisoformat("2026-11-24T08:00"))
+    assert (rows[back]["tombstone"], rows[back]["active"]) == (False, True)
+
+
+def test_a_delta_tells_what_moved(graph, tmp_path):
+    """A change, a deletion, a purge, a joiner and a leaver of a group come by delta; replays beside them do no harm."""
+    wire = Wire(graph)
+    first, *_ = read(opened(wire), tmp_path, "e1")
+    tenant = graph.tenants["corp"]
+    changed_, binned, purged, moved = list(tenant.users)[:4]
+    group = next(each for each, inside in tenant.members.items() if moved not in inside and len(inside) > 3)
+    left = next(each for each in tenant.members[group] if each not in {changed_, binned, purged})
+    tenant.put("users", {"id": changed_, "accountEnabled": False, "jobTitle": None})
+    tenant.delete("users", binned)
+    tenant.delete("users", purged)
+    tenant.purge(purged)
+    tenant.bind(group, moved)
+    tenant.unbind(group, left)
+    wire.asked.clear()
+    manifest, accounts, _, edges = read(opened(wire), tmp_path, "e2", first.cursor_after)
+    assert (manifest.kind, manifest.verdict, manifest.cursor_before) == (
+        ExtractKind.DELTA,
+        Verdict.COMPLETE,
+        first.cursor_after,
+    )
+    rows = {row["native_id"]: row for row in accounts.rows(named=True)}
+    assert (rows[changed_]["active"], rows[changed_]["title"]) == (False, None)
+    assert rows[changed_]["present"] & BIT["title"]
+    assert rows[binned]["tombstone"]
+    assert rows[purged]["tombstone"]
+    told = {(each["group_id"], each["member_id"]): each["removed"] for each in edges.rows(named=True)}
+    assert (told[group, moved], told[group, left]) == (False, True)
+    quiet, accounts, _, edges = read(opened(wire), tmp_path, "e3", manifest.cursor_after)
+    assert quiet.verdict is Verdict.COMPLETE
+    assert accounts.height <= 2
+    assert len(wire.asked) < 40
+
+
+def test_members_in_slices_are_all_there(tmp_path):
+    """A group of a thousand members, told of in slices at any place of the round, is read with every one of them once."""
+    people = tuple(SeenUser(f"p{n}", f"p{n}@big.example", f"p{n}@big.example", f"P {n}") for n in range(1_000))
+    groups = (SeenGroup("all", "All", tuple(each.key for each in people)), SeenGroup("few", "Few", ("p1",)))
+    graph = Graph([Seen("corp", "big.example", people, groups)], quirks=Quirks(page=50, slice=40))
+    manifest, _, landed, edges = read(opened(Wire(graph)), tmp_path, "e1")
+    assert (manifest.verdict, landed.height, edges.height) == (Verdict.COMPLETE, 2, 1_001)
+    assert landed["name"].to_list().count("All") == 1
+
+
+def test_a_twin_in_a_round_is_the_later_word(graph, tmp_path):
+    """A user whom a round tells of twice is what the later record says, and the read is complete."""
+    victim = next(iter(graph.tenants["corp"].users))
+
+    def after(request, response):
+        if request.url.path.endswith("/users/delta") and b"deltaLink" in response.content:
+            again = {**graph.tenants["corp"].users[victim], "displayName": "The Later Word"}
+            return changed(response, lambda body: body["value"].append(again))
+        return response
+
+    manifest, accounts, _, _ = read(opened(Wire(graph, after=after)), tmp_path, "e1")
+    assert manifest.verdict is Verdict.COMPLETE
+    (name,) = accounts.filter(accounts["native_id"] == victim)["display_name"]
+    assert name == "The Later Word"
+
+
+@pytest.mark.parametrize("how", ["reset", "expired", "forged", "permissions", "settings"])
+def test_a_lost_cursor_is_a_full_read(graph, tmp_path, how):
+    """410 with Location, a token older than seven days, one that is not known, other rights, other settings: everything is read."""
+    first, *_ = read(opened(Wire(graph)), tmp_path, "e1")
+    cursor = first.cursor_after
+    if how == "reset":
+        graph.tenants["corp"].reset = True
+    elif how == "expired":
+        graph.skew = 8 * 86_400
+    elif how == "forged":
+        cursor = cursor.replace("deltatoken=", "deltatoken=AAAA")
+    elif how == "permissions":
+        graph.app("corp").roles |= {"Member.Read.Hidden"}
+    more = {"groups": (next(iter(graph.tenants["corp"].groups)),)} if how == "settings" else {}
+    slept = []
+    manifest, accounts, _, _ = read(opened(Wire(graph), **more), tmp_path, "e2", cursor, sleep=slept.append)
+    assert (manifest.kind, manifest.verdict, accounts.height) == (ExtractKind.FULL, Verdict.COMPLETE, 300)
+    assert any("everything was read, because" in each for each in manifest.reasons)
+    assert manifest.cursor_after is not None
+    assert (0 < sum(slept) <= 60) == (how in {"reset", "expired", "forged"})
+
+
+def test_forced_full_reads_of_many_tenants_are_spread():
+    """Tenants whose cursors the vendor forgets at one moment start their full reads at different seconds."""
+
+    def seconds(name):
+        source = LostAtOnce()
+        slept = []
+        extract(
+            source, tenant=name, root=source.root, extract_id="e1", cursor_before="x", full=False, now=lambda: NOW,
+            sleep=slept.append,
+        )  # fmt: skip
+        return sum(slept)
+
+    waits = [seconds(f"tenant-{place}") for place in range(20)]
+    assert len(set(waits)) == 20
+    assert max(waits) < 60
+
+
+class LostAtOnce:
+    """A source that knows nobody and no cursor."""
+
+    def __init__(self):
+        self.root = Path(tempfile.mkdtemp())
+
+    def delta(self, _cursor):
+        raise CursorLost("forgotten", spread_seconds=60)
+        yield
+
+    def accounts(self):
+        yield Page("accounts", [{"native_id": "a"}], 1)
+
+    groups = memberships = lambda self: iter(())
+
+
+def test_a_withheld_value_is_never_cleared(graph, tmp_path):
+    """When the permission shrinks to basic profiles, nulls come in place of values: nobody is read as disabled or emptied."""
+    first, before, _, _ = read(opened(Wire(graph)), tmp_path, "e1")
+    graph.app("corp").roles = frozenset({"User.ReadBasic.All", "GroupMember.Read.All"})
+    manifest, accounts, _, _ = read(opened(Wire(graph), deleted=False), tmp_path, "e2", first.cursor_after)
+    assert (manifest.verdict, accounts.filter(~accounts["tombstone"]).height) == (Verdict.PARTIAL, 0)
+    assert any("User.Read.All" in each for each in manifest.reasons)
+    assert manifest.cursor_after is None
+    assert before["active"].any()
+
+
+def test_counts_that_lag_are_a_doubt_and_those_that_differ_a_gap(graph, tmp_path):
+    """One user more in the index than in the round is suspect and keeps the cursor; fifty are partial and keep it not."""
+    for many, verdict in ((1, Verdict.SUSPECT), (50, Verdict.PARTIAL)):
+
+        def after(request, response, many=many):
+            if request.url.path.endswith("/users/$count"):
+                return httpx.Response(200, text=str(300 + many))
+            return response
+
+        manifest, *_ = read(opened(Wire(graph, after=after)), tmp_path / str(many), "e1")
+        assert manifest.verdict is verdict
+        assert (manifest.cursor_after is not None) == (verdict is Verdict.SUSPECT)
+
+
+def test_a_round_that_dies_midway_starts_over(graph, tmp_path):
+    """When the page token ends in the middle of a delta, the cursor stays where it was and the next read succeeds."""
+    first, *_ = read(opened(Wire(graph)), tmp_path, "e1")
+    tenant = graph.tenants["corp"]
+    for each in list(tenant.users)[:20]:
+        tenant.put("users", {"id": each, "jobTitle": "Other"})
+
+    def before(request, _number):
+        if "users/delta?$skiptoken" in str(request.url).replace("%24", "$"):
+            return httpx.Response(400, json={"error": {"code": "Directory_ExpiredPageToken", "message": "too old"}})
+        return None
+
+    graph.rounds.quirks = SMALL
+    manifest, *_ = read(opened(Wire(graph, before)), tmp_path, "e2", first.cursor_after)
+    assert (manifest.verdict, manifest.cursor_after) == (Verdict.PARTIAL, first.cursor_after)
+    again, accounts, _, _ = read(opened(Wire(graph)), tmp_path, "e3", manifest.cursor_after)
+    assert (again.kind, again.verdict, accounts.height >= 20) == (ExtractKind.DELTA, Verdict.COMPLETE, True)
+
+
+def test_pages_in_a_circle_end(graph, tmp_path):
+    """A next link that leads back is followed no more, and the read is partial."""
+
+    def after(request, response):
+        if request.url.path.endswith("/users/delta") and "skiptoken" in str(request.url):
+            return changed(response, lambda body: body.update({"@odata.nextLink": str(request.url)}))
+        return response
+
+    wire = Wire(graph, after=after)
+    manifest, *_ = read(opened(wire), tmp_path, "e1")
+    assert manifest.verdict is Verdict.PARTIAL
+    assert any("circle" in each for each in manifest.reasons)
+    assert len([each for each in wire.paths if each.endswith("/users/delta")]) < 5
+
+
+def test_only_chosen_groups_are_read(graph, tmp_path):
+    """`groups` is asked of the vendor as a filter, of at most 50 ids; members come with them and nothing else."""
+    chosen = list(graph.tenants["corp"].groups)[:2]
+    wire = Wire(graph)
+    manifest, accounts, groups, edges = read(opened(wire, groups=tuple(chosen)), tmp_path, "e1")
+    assert (manifest.verdict, accounts.height, sorted(groups["native_id"])) == (Verdict.COMPLETE, 300, sorted(chosen))
+    assert set(edges["group_id"]) <= set(chosen)
+    with pytest.raises(ValidationError, match="at most 50"):
+        opened(wire, groups=(chosen[0],) * 51)
+    with pytest.raises(ValidationError, match="pattern"):
+        opened(wire, groups=("x' or startswith(displayName,'a",))
+
+
+def test_an_app_is_a_group_of_those_it_is_assigned_to(graph, tmp_path):
+    """Assigned users, and direct users of assigned groups (not nested ones), by batches; in a delta the whole list again."""
+    tenant = graph.tenants["corp"]
+    nesting = next(each for each, inside in tenant.members.items() if "group" in inside.values())
+    others = [each for each in tenant.groups if each != nesting][:30]
+    direct = list(tenant.users)[-3:]
+    app = guid("app")
+    tenant.apps[app] = {"appId": guid("appId"), "displayName": "Jira", "assigned": [nesting, *others, *direct]}
+    graph.app("corp").roles |= {"Application.Read.All"}
+    wire = Wire(graph)
+    manifest, _, groups, edges = read(opened(wire, app=guid("appId")), tmp_path, "e1")
+    wanted = {m for g in (nesting, *others) for m, kind in tenant.members[g].items() if kind == "user"} | set(direct)
+    assert manifest.verdict is Verdict.COMPLETE
+    assert set(edges.filter(edges["group_id"] == app)["member_id"]) == wanted
+    assert groups.filter(groups["native_id"] == app).select("name", "kind").rows() == [("Jira", "app")]
+    assert len([each for each in wire.paths if each.endswith("$batch")]) == -(-(1 + len(others)) // 20)
+    assert not [each for each in wire.paths if each.endswith("/members/microsoft.graph.user")]
+    tenant.apps[app]["assigned"] = direct
+    delta, _, groups, edges = read(opened(wire, app=guid("appId")), tmp_path, "e2", manifest.cursor_after)
+    assert delta.kind is ExtractKind.DELTA
+    assert groups.filter(groups["native_id"] == app)["members_complete"].to_list() == [True]
+    assert set(edges.filter(edges["group_id"] == app)["member_id"]) == set(direct)
+
+
+def test_throttled_parts_of_a_batch_are_asked_again_alone(graph, tmp_path):
+    """A batch whose outer answer is 200 may hold 429s: those are asked again, and nobody is missed."""
+    tenant = graph.tenants["corp"]
+    chosen = list(tenant.groups)[:4]
+    tenant.apps[guid("app")] = {"appId": guid("appId"), "displayName": "Jira", "assigned": chosen}
+    graph.app("corp").roles |= {"Application.Read.All"}
+
+    def after(request, response):
+        if request.url.path.endswith("$batch"):
+            return changed(response, lambda body: body["responses"][1].update(status=429, body={"error": {}}))
+        return response
+
+    wire = Wire(graph, after=after)
+    manifest, _, _, edges = read(opened(wire, app=guid("appId")), tmp_path, "e1")
+    wanted = {m for g in chosen for m, kind in tenant.members[g].items() if kind == "user"}
+    assert manifest.verdict is Verdict.COMPLETE
+    assert set(edges.filter(edges["group_id"] == guid("app"))["member_id"]) == wanted
+    assert len([each for each in wire.paths if each.endswith("/members/microsoft.graph.user")]) == 1
+
+
+def test_settings_name_their_fault():
+    """Both proofs, no proof, and an id that is none are refused."""
+    good = {"tenant_id": "t.example", "client_id": guid("x")}
+    for wrong, words in (
+        ({}, "either client_secret or certificate"),
+        ({"client_secret": "env:A", "certificate": "env:B"}, "either client_secret or certificate"),
+        ({"client_secret": "plain"}, "literal secret"),
+        ({"client_secret": "env:A", "client_id": "x"}, "pattern"),
+        ({"client_secret": "env:A", "cloud": "moon"}, "global"),
+    ):
+        with pytest.raises(ValidationError, match=words):
+            EntraSettings(**(good | wrong))
+
+
+@pytest.mark.parametrize("cloud", ["global", "usgov", "dod", "china"])
+def test_each_cloud_has_its_own_hosts(cloud):
+    """A cloud's login gives tokens for its own Graph, and every request stays on these two hosts."""
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        if request.method == "POST":
+            return httpx.Response(200, json={"access_token": "t", "expires_in": 3599})
+        return httpx.Response(200, json={"value": [], "@odata.deltaLink": str(request.url)})
+
+    settings = EntraSettings(tenant_id="t.example", client_id=guid("x"), client_secret="env:A", cloud=cloud)
+    source = Entra(settings, SourceContext("corp", NOW, {"client_secret": "s"}, transport=httpx.MockTransport(answer)))
+    list(source.accounts())
+    source.close()
+    login, graph = CLOUDS[cloud]
+    assert {f"https://{each.url.host}" for each in asked} == {login, graph.removesuffix("/v1.0")}
+    scope = parse_qs(asked[0].content.decode())["scope"]
+    assert scope == [f"{graph.removesuffix('/v1.0')}/.default"]
