@@ -50,7 +50,7 @@ def full_due(landed: Sequence[Manifest], every: timedelta, now: datetime) -> boo
     return not proven and full[-1].started_at + min(AGAIN, every) <= now
 
 
-def _full_every(source: Source, chosen: timedelta | None) -> timedelta:
+def full_every(source: Source | type[Source], chosen: timedelta | None) -> timedelta:
     """The span of the config, never more than what the vendor bears."""
     most: timedelta = getattr(source, "full_every", chosen or FULL_EVERY)
     return min(chosen or FULL_EVERY, most)
@@ -94,7 +94,7 @@ def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest
     except OnefoldError as error:
         return _failed(inst, tenant, extract_id, error)
     try:
-        full = full or full_due(landed, _full_every(source, chosen.common.full_every), inst.clock())
+        full = full or full_due(landed, full_every(source, chosen.common.full_every), inst.clock())
         return extract(
             source,
             tenant=tenant,

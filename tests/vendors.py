@@ -1,9 +1,13 @@
 """Stand-ins of identity providers behind a mock transport: no socket, and a place to tamper with what they say."""
 
 import json
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sandbox.wire import Request, encoded
 
@@ -57,3 +61,25 @@ def changed(response, change):
     body = json.loads(response.content)
     change(body)
     return httpx.Response(response.status_code, json=body)
+
+
+def certificate(*, bare=False, key_of=None):
+    """A fresh RSA key in PEM, with a certificate of it (or of another key)."""
+    key = rsa.generate_private_key(65_537, 2_048)
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    if not bare:
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "onefold")])
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key((key_of or key).public_key())
+            .serial_number(1)
+            .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+            .not_valid_after(datetime(2028, 1, 1, tzinfo=UTC))
+            .sign(key_of or key, hashes.SHA256())
+        )
+        text += made.public_bytes(serialization.Encoding.PEM).decode()
+    return key, text

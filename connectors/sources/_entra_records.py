@@ -76,7 +76,10 @@ def to_account(user: Mapping[str, Any]) -> dict[str, object]:
     A guest signs in elsewhere; so does an external member, whom `userType` calls a member. Their `home_email` is what their
     home knows them by.
     """
-    row: dict[str, object] = {"native_id": user["id"]}
+    row: dict[str, object] = {
+        "native_id": user["id"],
+        "deleted_at": None,
+    }  # who is told of is not, or no longer, deleted
     for name, column in PLAIN.items():
         if name in user:
             row[column] = user[name]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +28,7 @@ from connectors.throttling import (
     standard,
 )
 from core.errors import RefusedError, TerminalError, TransientError
+from tests.vendors import certificate
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SECRET = "s3cr3t-of-the-app"
@@ -43,28 +44,6 @@ def client(answer, **more):
         **{"sleep": slept.append, **more},
     )
     return http, slept
-
-
-def pem(*, certificate=True, key_of=None):
-    """A fresh RSA key in PEM, with a certificate of it (or of another key)."""
-    key = rsa.generate_private_key(65_537, 2_048)
-    text = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    if certificate:
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "onefold")])
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key((key_of or key).public_key())
-            .serial_number(1)
-            .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
-            .not_valid_after(datetime(2028, 1, 1, tzinfo=UTC))
-            .sign(key_of or key, hashes.SHA256())
-        )
-        text += made.public_bytes(serialization.Encoding.PEM).decode()
-    return key, text
 
 
 # --- credentials
@@ -194,7 +173,7 @@ def test_client_credentials_with_a_secret():
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
 def test_client_assertions_verify(algorithm):
     """The assertion is signed by the key, names app and audience, ends within ten minutes, and is never the same twice."""
-    key, text = pem()
+    key, text = certificate()
     made = signer(text, place={"tenant": "corp"}, field="certificate")
     make = client_assertion(
         made, client_id="app", audience="https://login", algorithm=algorithm, header={"x5t#S256": made.thumbprint},
@@ -203,8 +182,8 @@ def test_client_assertions_verify(algorithm):
     token = make()
     head, body, signature = (base64.urlsafe_b64decode(part + "==") for part in token.split("."))
     header, claims = json.loads(head), json.loads(body)
-    certificate = x509.load_pem_x509_certificate(text.encode()[text.index("-----BEGIN CERT") :])
-    thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
+    public = x509.load_pem_x509_certificate(text.encode()[text.index("-----BEGIN CERT") :])
+    thumbprint = base64.urlsafe_b64encode(public.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
     assert header == {"alg": algorithm, "typ": "JWT", "x5t#S256": thumbprint}
     assert (claims["iss"], claims["sub"], claims["aud"]) == ("app", "app", "https://login")
     assert claims["nbf"] < NOW.timestamp() < claims["exp"] <= NOW.timestamp() + 600
@@ -217,7 +196,7 @@ def test_client_assertions_verify(algorithm):
 
 def test_a_service_account_acts_for_an_administrator():
     """Google's grant: RS256, the scopes in one text, the administrator as subject, the key's id in the header."""
-    _, text = pem(certificate=False)
+    _, text = certificate(bare=True)
     asked = []
 
     def answer(request):
@@ -239,9 +218,9 @@ def test_a_service_account_acts_for_an_administrator():
 
 def test_keys_that_cannot_be_used_are_named_and_not_shown():
     """No key, an encrypted one, one that is not RSA, and a certificate of another key: each one sentence with the field."""
-    key, good = pem()
-    other, _ = pem(certificate=False)
-    _, stranger = pem(key_of=other)
+    key, good = certificate()
+    other, _ = certificate(bare=True)
+    _, stranger = certificate(key_of=other)
     encrypted = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"p")
     ).decode()

@@ -1,8 +1,10 @@
 import contextlib
 import json
+import random
 import tempfile
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -26,15 +28,18 @@ from connectors.sources._entra_records import (
 )
 from connectors.sources.entra import Entra, EntraSettings
 from core.frames import BIT
-from core.model import ExtractKind, Verdict
+from core.model import ExtractKind, Manifest, Verdict
 from sandbox.graph import Graph
+from sandbox.graph_limits import Units
 from sandbox.graph_rounds import Quirks
 from sandbox.graph_tenant import user
 from sandbox.seen import Seen, SeenGroup, SeenUser, guid, of_world
 from sandbox.world import company
 from state.landing import read_part
+from state.store import Store
 from tasks.extract import extract
-from tests.vendors import Wire, changed
+from tasks.read import full_due, full_every
+from tests.vendors import Wire, certificate, changed
 
 NOW = datetime.fromisoformat("2026-11-24T09:00")
 SECRET = "s3cr3t-of-the-rig"
@@ -44,22 +49,17 @@ SMALL = Quirks(page=5, slice=3, empty_every=3, replay=2)
 HERE = Path(__file__).parent
 
 
-def opened(wire, tenant="corp", **settings):
+def opened(wire, tenant="corp", pem=None, secret=None, **settings):
     """A source of a tenant of the stand-in behind the wire."""
     known = wire.standin.announcement()
     given = known["tenants"][tenant]
-    secrets = {"client_secret": given["client_secret"]}
-    proof = {} if "certificate" in settings else {"client_secret": "env:SECRET"}
+    secrets = {"certificate": pem} if pem else {"client_secret": secret or given["client_secret"]}
+    proof = {} if pem else {"client_secret": "env:SECRET"}
     found = EntraSettings(
         **{"tenant_id": given["tenant_id"], "client_id": given["client_id"], **proof},
         **{"url": known["url"], "login_url": known["login_url"], **settings},
     )
-    if "certificate" in settings:
-        secrets = {"certificate": SECRETS["pem"]}
     return Entra(found, SourceContext(tenant, NOW, secrets, transport=wire.transport()))
-
-
-SECRETS = {}
 
 
 def planted(world, quirks=SMALL):
@@ -189,6 +189,7 @@ def test_accounts_from_a_recorded_page():
         "locale": "de-DE",
         "created_at": "2021-02-03T04:05:06Z",
         "starts_on": "2021-02-01T00:00:00Z",
+        "deleted_at": None,
     }
     assert (guest["user_type"], guest["home_email"], guest["status"]) == ("guest", "bo_b@partner.example", "Accepted")
     assert "title" not in guest
@@ -568,3 +569,223 @@ def test_each_cloud_has_its_own_hosts(cloud):
     assert {f"https://{each.url.host}" for each in asked} == {login, graph.removesuffix("/v1.0")}
     scope = parse_qs(asked[0].content.decode())["scope"]
     assert scope == [f"{graph.removesuffix('/v1.0')}/.default"]
+
+
+class Moving:
+    """Random days of a tenant: joiners, leavers, renames, group changes, restores and purges."""
+
+    def __init__(self, tenant, seed):
+        self.tenant, self.random = tenant, random.Random(seed)
+
+    def day(self):
+        for _ in range(self.random.randint(0, 8)):
+            getattr(
+                self,
+                self.random.choice(
+                    ("_joiner", "_change", "_leaver", "_restore", "_purge", "_bind", "_unbind", "_group")
+                ),
+            )()
+
+    def _one(self, among):
+        return self.random.choice(sorted(among)) if among else None
+
+    def _joiner(self):
+        native_id = guid("joiner", str(self.random.random()))
+        name = f"{native_id[:8]}@corp.example"
+        seen = SeenUser(native_id, name, name, f"Joiner {native_id[:4]}")
+        self.tenant.put("users", user(seen, native_id, "corp.example"))
+
+    def _change(self):
+        values = {"accountEnabled": self.random.random() < 0.5, "jobTitle": self.random.choice((None, "A", "B"))}
+        self.tenant.put("users", {"id": self._one(self.tenant.users), **values})
+
+    def _leaver(self):
+        self.tenant.delete("users", self._one(self.tenant.users))
+
+    def _restore(self):
+        if native_id := self._one([each for each, (kind, _) in self.tenant.bin.items() if kind == "users"]):
+            self.tenant.restore(native_id)
+
+    def _purge(self):
+        if native_id := self._one(self.tenant.bin):
+            self.tenant.purge(native_id)
+
+    def _bind(self):
+        self.tenant.bind(self._one(self.tenant.groups), self._one({**self.tenant.users, **self.tenant.groups}))
+
+    def _unbind(self):
+        group = self._one([each for each, inside in self.tenant.members.items() if inside])
+        if group:
+            self.tenant.unbind(group, self._one(self.tenant.members[group]))
+
+    def _group(self):
+        if self.random.random() < 0.4 and len(self.tenant.groups) > 4:
+            self.tenant.delete("groups", self._one(self.tenant.groups))
+        else:
+            name = f"Group {self.random.randint(0, 99)}"
+            self.tenant.put("groups", {"displayName": name, "groupTypes": [], "securityEnabled": True})
+
+
+def picture(store):
+    """What the state knows to be there, by native ids: accounts with all their values, groups, edges."""
+    accounts, groups, edges = store.accounts(), store.groups(), store.memberships()
+    names = (
+        dict(accounts.select("account_key", "native_id").rows()),
+        dict(groups.select("group_key", "native_id").rows()),
+    )
+    values = [name for name in accounts.columns if name not in {"account_key", "tenant_key", "present", "gone"}]
+    there = accounts.filter(accounts["gone"].is_null())
+    return (
+        {row["native_id"]: row for row in there.select(values).rows(named=True)},
+        dict(groups.filter(groups["gone"].is_null()).select("native_id", "name").rows()),
+        {(names[1][group], names[nested][member]) for group, member, nested in edges.rows()},
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_deltas_build_what_a_full_read_shows(tmp_path, seed):
+    """After random days read by delta, with replays, slices and a lost cursor among them, the state is that of one full read."""
+    seen = of_world(company(seed, corp=90, acquired=90, shared=30), "corp")
+    graph = Graph([seen], quirks=Quirks(page=30, slice=20, empty_every=4, replay=3))
+    tenant = graph.tenants["corp"]
+    moving, cursor, kinds = Moving(tenant, seed), None, set()
+    at = [NOW]
+
+    def now():
+        at[0] += timedelta(minutes=1)
+        return at[0]
+
+    with Store.open(tmp_path / "state", purpose="test", now=now) as store:
+        for day in range(8):
+            manifest, *_ = read(opened(Wire(graph)), tmp_path / "landing", f"e{day}", cursor, now=now)
+            assert manifest.verdict is Verdict.COMPLETE, manifest.reasons
+            kinds.add(manifest.kind)
+            taken = store.consolidate(manifest, partial(read_part, tmp_path / "landing", manifest), "r1", now())
+            assert taken.accepted, taken.reason
+            cursor = store.cursor("corp")
+            assert cursor == manifest.cursor_after
+            if day < 7:
+                moving.day()
+            tenant.reset = day == 4
+        built = picture(store)
+        manifest, *_ = read(opened(Wire(graph)), tmp_path / "landing", "full", now=now)
+        taken = store.consolidate(manifest, partial(read_part, tmp_path / "landing", manifest), "r1", now())
+        assert "differ" not in taken.reason
+        tenant.put("users", {"id": min(tenant.users), "jobTitle": "Told by no delta"})
+        manifest, *_ = read(opened(Wire(graph)), tmp_path / "landing", "other", now=now)
+        taken = store.consolidate(manifest, partial(read_part, tmp_path / "landing", manifest), "r1", now())
+        assert "0 added, 1 changed, 0 gone" in taken.reason
+    tenant.put("users", {"id": min(tenant.users), "jobTitle": built[0][min(tenant.users)]["title"]})
+    assert kinds == {ExtractKind.FULL, ExtractKind.DELTA}
+    with Store.open(tmp_path / "fresh", purpose="test", now=now) as store:
+        manifest, *_ = read(opened(Wire(graph)), tmp_path / "again", "full", now=now)
+        store.consolidate(manifest, partial(read_part, tmp_path / "again", manifest), "r1", now())
+        assert picture(store) == built
+
+
+def test_a_full_read_is_due_after_its_span():
+    """Deltas go on for six days; a full read that proved nothing is repeated after a day; without any there is no cursor."""
+
+    def landed(kind, verdict, days):
+        at = NOW - timedelta(days=days)
+        return Manifest("e", "corp", kind, None, None, at, at, 1, 0, 0, 0, {}, (), verdict, ())
+
+    full, delta = ExtractKind.FULL, ExtractKind.DELTA
+    week = timedelta(days=6)
+    for extracts, due in (
+        ([], False),
+        ([landed(full, Verdict.COMPLETE, 5)], False),
+        ([landed(full, Verdict.COMPLETE, 6), landed(delta, Verdict.COMPLETE, 0)], True),
+        ([landed(full, Verdict.COMPLETE, 7), landed(full, Verdict.SUSPECT, 0.5)], False),
+        ([landed(full, Verdict.COMPLETE, 7), landed(full, Verdict.SUSPECT, 1)], True),
+        ([landed(full, Verdict.COMPLETE, 7), landed(full, Verdict.FAILED, 0)], True),
+        ([landed(full, Verdict.SUSPECT, 0.5)], False),
+    ):
+        assert full_due(extracts, week, NOW) is due
+    assert full_every(Entra, None) == week
+    assert full_every(Entra, timedelta(days=30)) == week
+    assert full_every(Entra, timedelta(days=2)) == timedelta(days=2)
+    assert full_every(LostAtOnce, None) == timedelta(days=7)
+
+
+def test_a_certificate_proves_us(graph, tmp_path):
+    """A registered certificate opens the door by PS256 and RS256; another key, or none registered, gives the vendor's words and a remedy."""
+    _, text = certificate()
+    graph.app("corp").certificate = text[text.index("-----BEGIN CERT") :]
+    for algorithm in ("PS256", "RS256"):
+        source = opened(Wire(graph), certificate="file:x.pem", algorithm=algorithm, pem=text)
+        manifest, accounts, _, _ = read(source, tmp_path / algorithm, "e1")
+        assert (manifest.verdict, accounts.height) == (Verdict.COMPLETE, 300)
+    _, other = certificate()
+    manifest, *_ = read(opened(Wire(graph), certificate="file:x.pem", pem=other), tmp_path / "other", "e1")
+    assert manifest.verdict is Verdict.FAILED
+    assert "AADSTS700027" in manifest.reasons[0]
+    assert "upload it" in manifest.reasons[0]
+    assert "BEGIN" not in manifest.reasons[0]
+
+
+def levels(source):
+    found = list(source.check())
+    source.close()
+    return found
+
+
+def test_check_names_what_is_missing_and_what_is_too_much(graph):
+    """Rights held, missing and too broad, in the vendor's words; the secret's end where it can be known; the cost of a full read."""
+    found = levels(opened(Wire(graph)))
+    assert [each.level for each in found].count("error") == 0
+    assert any("User.Read.All: users" in each.text for each in found)
+    assert any("not known" in each.text for each in found if each.subject == "client_secret")
+    assert any("requests and" in each.text for each in found)
+    app = graph.app("corp")
+    app.roles = frozenset({"Directory.ReadWrite.All", "Mail.Read"})
+    found = levels(opened(Wire(graph)))
+    excess = {each.text.split()[0]: each.remedy for each in found if "more than is needed" in each.text}
+    assert set(excess) == {"Directory.ReadWrite.All", "Mail.Read"}
+    assert "GroupMember.Read.All, User.Read.All" in excess["Directory.ReadWrite.All"]
+    assert "nothing here needs it" in excess["Mail.Read"]
+    app.roles = frozenset({"GroupMember.Read.All"})
+    found = levels(opened(Wire(graph)))
+    errors = [each for each in found if each.level == "error"]
+    assert errors[0].text == "User.Read.All is missing: users cannot be read"
+    assert "admin consent" in errors[0].remedy
+    app.roles = frozenset({"GroupMember.Read.All", "User.Read.All", "Application.Read.All"})
+    for ends, level, words in (
+        ("2026-12-01T00:00:00Z", "warning", "in 6 days"),
+        ("2026-11-01T00:00:00Z", "error", "ended on 2026-11-01"),
+        ("2027-11-01T00:00:00Z", "ok", "ends on 2027-11-01"),
+    ):
+        app.secret_ends = ends
+        (told,) = [each for each in levels(opened(Wire(graph))) if each.subject == "client_secret"]
+        assert (told.level, words in told.text) == (level, True)
+    app.secret = "another"
+    (told,) = levels(opened(Wire(graph), secret="wrong"))
+    assert (told.level, told.subject) == ("error", "login")
+    assert "wrong" not in told.text
+    assert "give its value" in told.remedy
+
+
+def test_check_tells_when_the_certificate_ends(graph):
+    """The certificate says itself until when it lives."""
+    _, text = certificate()
+    graph.app("corp").certificate = text[text.index("-----BEGIN CERT") :]
+    found = levels(opened(Wire(graph), certificate="file:x.pem", pem=text))
+    assert [each.text[:18] for each in found if each.subject == "certificate"] == ["ends on 2028-01-01"]
+
+
+def test_throttling_of_the_stand_in_is_borne(tmp_path):
+    """A bucket of few units gives 429s with and without a wait; the read slows down, asks again and is complete."""
+    for silent in (False, True):
+        seen = of_world(company(), "corp")
+        graph = Graph([seen], quirks=Quirks(page=10, slice=10, empty_every=0), units=30, silent=silent)
+        now = [0.0]
+        graph.units = Units(30, silent=silent, clock=lambda now=now: now[0])
+        wire = Wire(graph)
+        source = opened(wire)
+        for http in (source.graph.http, source.graph._login):
+            http._sleep = lambda seconds, now=now: now.__setitem__(0, now[0] + seconds)
+            http._pace._clock = lambda now=now: now[0]
+        manifest, accounts, _, _ = read(source, tmp_path / str(silent), "e1")
+        assert (manifest.verdict, accounts.height) == (Verdict.COMPLETE, 300)
+        assert source.graph.meter.fullest > 0.8
+        assert source.graph.meter.units >= manifest.pages / 2
