@@ -27,7 +27,7 @@ READ_GROUPS = frozenset({"GroupMember.Read.All", "Group.Read.All", "Group.ReadWr
 ROLES = ("GroupMember.Read.All", "User.Read.All")
 CODES = {401: "InvalidAuthenticationToken", 403: "Authorization_RequestDenied", 404: "Request_ResourceNotFound"}
 CODES |= {405: "Request_BadRequest", 429: "TooManyRequests", 500: "InternalServerError", 503: "serviceNotAvailable"}
-KINDS: dict[str, Kind] = {"microsoft.graph.user": "users", "microsoft.graph.group": "groups"}
+KINDS: dict[str, Kind] = {"graph.user": "users", "graph.group": "groups"}  # with or without `microsoft.` before it
 
 
 def secret_of(tenant: str) -> str:
@@ -254,7 +254,7 @@ class Graph(Vendor):
         if group not in tenant.groups:
             raise Refusal(self.error(404, f"Resource '{group}' does not exist."))
         inside = tenant.members.get(group, {})
-        rows = [each for each, kind in inside.items() if cast in {None, f"microsoft.graph.{kind}"}]
+        rows = [each for each, kind in inside.items() if cast in {None, f"microsoft.graph.{kind}", f"graph.{kind}"}]
         extra = {"@odata.count": len(rows)} if request.arg("$count").lower() == "true" else {}
         ids, body = self.paged(request, rows, f"groups/{group}/members/{cast}", extra)
         visible = self.may(request, READ_USERS)
@@ -274,7 +274,7 @@ class Graph(Vendor):
 
     def _bin(self, request: Request) -> Answer:
         checked(request)
-        kind = KINDS.get(request.params["cast"])
+        kind = KINDS.get(request.params["cast"].removeprefix("microsoft."))
         if kind is None:
             raise bad("The type cast is not supported.")
         self.need(request, READ_USERS if kind == "users" else frozenset({"Group.Read.All", "Directory.Read.All"}))
