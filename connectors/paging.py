@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+CLOSE_SECONDS = 5.0
 EMPTY_IN_A_ROW = 1_000  # empty pages with a next one are legal; so many in a row are a service that never ends
 
 T = TypeVar("T")
@@ -122,9 +124,10 @@ class Ahead(Generic[T]):
             yield found
 
     def close(self) -> None:
-        """Lets go: nothing more is fetched."""
+        """Lets go: nothing more is fetched. A thread that waits for its vendor is not waited for; it ends with its request."""
         self._over.set()
-        while self._thread.is_alive():
+        until = time.monotonic() + CLOSE_SECONDS
+        while self._thread.is_alive() and time.monotonic() < until:
             try:
                 self._queue.get(timeout=0.05)
             except queue.Empty:

@@ -188,7 +188,9 @@ async def _by_sdk(sdk, url, token):
         },
         "group_round": {each.id: each.display_name for each in group_round},
         "edge_round": {
-            (group.id, str(each["id"])) for group in group_round for each in group.additional_data.get("members@delta", ())
+            (group.id, str(each["id"]))
+            for group in group_round
+            for each in group.additional_data.get("members@delta", ())
         },
         "bin": {each.id for each in gone},
     }
