@@ -95,10 +95,14 @@ class Entra:
 
     def groups(self) -> Iterator[Page]:
         """Every group, each page followed by the slices of members that came with it."""
+        missing = set(self.settings.groups)
         for turn in self._round("groups"):
             total = self.graph.count("groups") if turn.body and not self.settings.groups else None
             if total is not None and self.settings.app:
                 total += 1  # the app, which comes as a group
+            missing -= {each.get("id") for each in turn.items if isinstance(each, dict) and "@removed" not in each}
+            if turn.body:
+                turn.warnings += [f"group {each} of `groups` is not there" for each in sorted(missing)]
             yield group_page(turn.items, total=total, gaps=turn.gaps, warnings=turn.warnings)
             yield edge_page(turn.items)
 

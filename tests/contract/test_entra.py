@@ -1,4 +1,3 @@
-import contextlib
 import json
 import random
 import tempfile
@@ -10,22 +9,11 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectors.http import Http
 from connectors.source import CursorLost, Page, SourceContext
 from connectors.sources._entra_graph import CLOUDS
-from connectors.sources._entra_records import (
-    USER_SELECT,
-    Odd,
-    account_page,
-    edge_page,
-    group_page,
-    to_account,
-    to_group,
-)
 from connectors.sources.entra import Entra, EntraSettings
 from core.frames import BIT
 from core.model import ExtractKind, Manifest, Verdict
@@ -39,27 +27,13 @@ from state.landing import read_part
 from state.store import Store
 from tasks.extract import extract
 from tasks.read import full_due, full_every
-from tests.vendors import Wire, certificate, changed
+from tests.entra import NOW, opened, read
+from tests.vendors import Wire, changed
 
-NOW = datetime.fromisoformat("2026-11-24T09:00")
 SECRET = "s3cr3t-of-the-rig"
 CANNOT = {"twins": "a round of deltas may tell of a user twice, and the later word counts; tested below"}
 THROTTLED = ("retry_after", "unsaid")
 SMALL = Quirks(page=5, slice=3, empty_every=3, replay=2)
-HERE = Path(__file__).parent
-
-
-def opened(wire, tenant="corp", pem=None, secret=None, **settings):
-    """A source of a tenant of the stand-in behind the wire."""
-    known = wire.standin.announcement()
-    given = known["tenants"][tenant]
-    secrets = {"certificate": pem} if pem else {"client_secret": secret or given["client_secret"]}
-    proof = {} if pem else {"client_secret": "env:SECRET"}
-    found = EntraSettings(
-        **{"tenant_id": given["tenant_id"], "client_id": given["client_id"], **proof},
-        **{"url": known["url"], "login_url": known["login_url"], **settings},
-    )
-    return Entra(found, SourceContext(tenant, NOW, secrets, transport=wire.transport()))
 
 
 def planted(world, quirks=SMALL):
@@ -139,14 +113,6 @@ def trouble(fault, world, graph):
     return before, after
 
 
-def read(source, root, extract_id, cursor=None, **more):
-    """One extract, and its landed accounts, groups and edges."""
-    given = {"full": cursor is None, "now": lambda: NOW, "sleep": lambda _seconds: None} | more
-    manifest = extract(source, tenant="corp", root=root, extract_id=extract_id, cursor_before=cursor, **given)
-    source.close()
-    return manifest, *(read_part(root, manifest, name) for name in ("accounts", "groups", "memberships"))
-
-
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
     monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
@@ -158,97 +124,6 @@ def graph():
     world = company()
     quirks = Quirks(page=60, slice=40, empty_every=3, replay=2)
     return Graph([of_world(world, "corp"), of_world(world, "acquired")], quirks=quirks)
-
-
-def page(name):
-    return json.loads((HERE / name).read_text())["value"]
-
-
-def test_accounts_from_a_recorded_page():
-    """A member, a guest, an external member, a pending guest by mail and a guest who signs in here become what they are."""
-    member, guest, external, pending, inner = (to_account(each) for each in page("graph-users-delta-page.json")[:5])
-    assert member == {
-        "native_id": "11111111-0000-4000-8000-000000000001",
-        "user_name": "zoe@corp.example",
-        "email": "zoe.mueller@corp.example",
-        "aliases": ["zoe.meier@corp.example"],
-        "private_email": "zoe@home.example",
-        "display_name": "Zoë Müller",
-        "given_name": "Zoë",
-        "family_name": "Müller",
-        "employee_number": "0010042",
-        "immutable_id": "3q2+7wAAAAAAAAAAAAAAAA==",
-        "user_type": "member",
-        "active": True,
-        "status": "Enabled",
-        "department": "Payments",
-        "title": "Engineer",
-        "company": "Corp",
-        "location": "Berlin",
-        "phone": "+49 30 1234",
-        "locale": "de-DE",
-        "created_at": "2021-02-03T04:05:06Z",
-        "starts_on": "2021-02-01T00:00:00Z",
-        "deleted_at": None,
-    }
-    assert (guest["user_type"], guest["home_email"], guest["status"]) == ("guest", "bo_b@partner.example", "Accepted")
-    assert "title" not in guest
-    assert "immutable_id" not in guest
-    assert (external["user_type"], external["home_email"]) == ("external", "cy_o'neill@acquired.example")
-    assert (external["active"], external["status"], external["email"]) == (False, "Disabled", None)
-    assert (pending["home_email"], pending["status"]) == ("di@home.example", "PendingAcceptance")
-    assert (inner["user_type"], inner["immutable_id"], "home_email" in inner) == ("guest", None, False)
-
-
-def test_a_recorded_page_keeps_what_is_withheld_and_what_is_removed_apart():
-    """Withheld users are set aside and a gap, removed ones of both kinds are tombstones, the others are rows."""
-    found = account_page(page("graph-users-delta-page.json"), gaps=[], warnings=[])
-    assert [each["native_id"][-1] for each in found.rows if each.get("tombstone")] == ["8", "9"]
-    assert [each.native_id[-1] for each in found.rejected] == ["6", "7"]
-    assert found.received == len(found.rows) + len(found.rejected) == 9
-    assert len(found.gaps) == 1
-    assert "User.Read.All" in found.gaps[0]
-
-
-def test_groups_from_a_recorded_page():
-    """Kinds of groups are told apart; slices of one group are merged; devices are nobody; a removed member is removed."""
-    items = page("graph-groups-delta-page.json")
-    found, edges = group_page(items, gaps=[], warnings=[]), edge_page(items)
-    assert [(each["native_id"][-1], each.get("name"), each.get("kind")) for each in found.rows] == [
-        ("1", "Jira Users", "security"),
-        ("2", "Everybody", "microsoft365, dynamic"),
-        ("3", "Mail", "distribution"),
-        ("4", None, None),
-    ]
-    assert found.received == 4
-    assert to_group({"id": "g"}) == {"native_id": "g"}
-    assert [(g[-1], m[-1], kind, gone) for g, m, kind, gone in edges.rows.rows()] == [
-        ("1", "1", "user", False),
-        ("1", "2", "group", False),
-        ("1", "2", "user", True),
-        ("1", "3", "user", False),
-        ("1", "9", "user", True),
-        ("1", "9", "group", True),
-    ]
-    assert [each.native_id[-1] for each in edges.rejected] == ["1"]
-    assert edges.received == 7
-
-
-JSONISH = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["issuer", "id"]), inner),
-    max_leaves=4,
-)
-
-
-@given(st.dictionaries(st.sampled_from(USER_SELECT), JSONISH), st.lists(JSONISH))
-def test_conversion_never_breaks(user, items):
-    """Whatever JSON Graph sends, a record is converted or odd, a page is a page, and nothing else is raised."""
-    with contextlib.suppress(Odd):
-        assert to_account(user | {"id": "1"})["native_id"] == "1"
-    account_page([user, *items], gaps=[], warnings=[])
-    group_page([{"id": "g", "members@delta": items}, *items], gaps=[], warnings=[])
-    edge_page([{"id": "g", "members@delta": items}, *items])
 
 
 def test_a_tenant_is_read_whole(graph, tmp_path):
@@ -486,6 +361,9 @@ def test_only_chosen_groups_are_read(graph, tmp_path):
     manifest, accounts, groups, edges = read(opened(wire, groups=tuple(chosen)), tmp_path, "e1")
     assert (manifest.verdict, accounts.height, sorted(groups["native_id"])) == (Verdict.COMPLETE, 300, sorted(chosen))
     assert set(edges["group_id"]) <= set(chosen)
+    manifest, *_ = read(opened(wire, groups=(*chosen, guid("nobody"))), tmp_path, "e2")
+    assert manifest.verdict is Verdict.SUSPECT
+    assert manifest.reasons == (f"group {guid('nobody')} of `groups` is not there",)
     with pytest.raises(ValidationError, match="at most 50"):
         opened(wire, groups=(chosen[0],) * 51)
     with pytest.raises(ValidationError, match="pattern"):
@@ -706,71 +584,6 @@ def test_a_full_read_is_due_after_its_span():
     assert full_every(Entra, timedelta(days=30)) == week
     assert full_every(Entra, timedelta(days=2)) == timedelta(days=2)
     assert full_every(LostAtOnce, None) == timedelta(days=7)
-
-
-def test_a_certificate_proves_us(graph, tmp_path):
-    """A registered certificate opens the door by PS256 and RS256; another key, or none registered, gives the vendor's words and a remedy."""
-    _, text = certificate()
-    graph.app("corp").certificate = text[text.index("-----BEGIN CERT") :]
-    for algorithm in ("PS256", "RS256"):
-        source = opened(Wire(graph), certificate="file:x.pem", algorithm=algorithm, pem=text)
-        manifest, accounts, _, _ = read(source, tmp_path / algorithm, "e1")
-        assert (manifest.verdict, accounts.height) == (Verdict.COMPLETE, 300)
-    _, other = certificate()
-    manifest, *_ = read(opened(Wire(graph), certificate="file:x.pem", pem=other), tmp_path / "other", "e1")
-    assert manifest.verdict is Verdict.FAILED
-    assert "AADSTS700027" in manifest.reasons[0]
-    assert "upload it" in manifest.reasons[0]
-    assert "BEGIN" not in manifest.reasons[0]
-
-
-def levels(source):
-    found = list(source.check())
-    source.close()
-    return found
-
-
-def test_check_names_what_is_missing_and_what_is_too_much(graph):
-    """Rights held, missing and too broad, in the vendor's words; the secret's end where it can be known; the cost of a full read."""
-    found = levels(opened(Wire(graph)))
-    assert [each.level for each in found].count("error") == 0
-    assert any("User.Read.All: users" in each.text for each in found)
-    assert any("not known" in each.text for each in found if each.subject == "client_secret")
-    assert any("requests and" in each.text for each in found)
-    app = graph.app("corp")
-    app.roles = frozenset({"Directory.ReadWrite.All", "Mail.Read"})
-    found = levels(opened(Wire(graph)))
-    excess = {each.text.split()[0]: each.remedy for each in found if "more than is needed" in each.text}
-    assert set(excess) == {"Directory.ReadWrite.All", "Mail.Read"}
-    assert "GroupMember.Read.All, User.Read.All" in excess["Directory.ReadWrite.All"]
-    assert "nothing here needs it" in excess["Mail.Read"]
-    app.roles = frozenset({"GroupMember.Read.All"})
-    found = levels(opened(Wire(graph)))
-    errors = [each for each in found if each.level == "error"]
-    assert errors[0].text == "User.Read.All is missing: users cannot be read"
-    assert "admin consent" in errors[0].remedy
-    app.roles = frozenset({"GroupMember.Read.All", "User.Read.All", "Application.Read.All"})
-    for ends, level, words in (
-        ("2026-12-01T00:00:00Z", "warning", "in 6 days"),
-        ("2026-11-01T00:00:00Z", "error", "ended on 2026-11-01"),
-        ("2027-11-01T00:00:00Z", "ok", "ends on 2027-11-01"),
-    ):
-        app.secret_ends = ends
-        (told,) = [each for each in levels(opened(Wire(graph))) if each.subject == "client_secret"]
-        assert (told.level, words in told.text) == (level, True)
-    app.secret = "another"
-    (told,) = levels(opened(Wire(graph), secret="wrong"))
-    assert (told.level, told.subject) == ("error", "login")
-    assert "wrong" not in told.text
-    assert "give its value" in told.remedy
-
-
-def test_check_tells_when_the_certificate_ends(graph):
-    """The certificate says itself until when it lives."""
-    _, text = certificate()
-    graph.app("corp").certificate = text[text.index("-----BEGIN CERT") :]
-    found = levels(opened(Wire(graph), certificate="file:x.pem", pem=text))
-    assert [each.text[:18] for each in found if each.subject == "certificate"] == ["ends on 2028-01-01"]
 
 
 def test_throttling_of_the_stand_in_is_borne(tmp_path):
