@@ -53,12 +53,12 @@ class Page:
     rows: Sequence[Row] | pl.DataFrame
     received: int
     total: int | None = None
-    total_lags: bool = False
     cursor: str | None = None
     cursor_after: str | None = None
     rejected: Sequence[Rejected] = ()
     warnings: Sequence[str] = ()
     gaps: Sequence[str] = ()
+    total_lags: bool = False
 
 
 class CursorLost(RefusedError):  # noqa: N818 - what became of it, which is no failure: a full read follows
