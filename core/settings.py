@@ -89,6 +89,10 @@ class TenantSettings(Strict):
     classes: TenantClasses = TenantClasses()
     interval: Span = timedelta(minutes=15)
     freshness: Span | None = Field(default=None, description="default: twice the interval, at least an hour")
+    full_every: Span | None = Field(
+        default=None,
+        description="everything is read at least so often, whatever moved; default 7d, of Entra at most 6d",
+    )
     retired: bool = False
     renamed_from: str | None = None
     proxy: str | None = None

@@ -185,6 +185,7 @@ def _planned(inst: Installation, run_id: str, what: What, steps: Steps) -> Resul
         *identified.notes,
         *(f"{name} is frozen; `onefold thaw {name}` ends it" for name in sorted(frozen)),
         *(told(each) for each in ending_tokens(inst)),
+        *(f"{each.tenant}: {each.reason}" for each in taken if each.accepted and each.moved and each.reason),
     )
     reading = Reading(tuple(extracts), silent, notes)
     made = steps.plan(inst, run_id, reading)

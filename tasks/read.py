@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import polars as pl
 
-from connectors.source import ReadsOne
+from connectors.source import ReadsOne, Source
 from core.errors import OnefoldError
 from core.frames import LANDED_ACCOUNT, REJECTED, empty
 from core.model import ExtractKind, Manifest, Verdict
@@ -16,6 +17,9 @@ from state.landing import LandingWriter, manifests
 from tasks.extract import extract
 from tasks.installation import Installation
 from tasks.rows import aside, typed
+
+FULL_EVERY = timedelta(days=7)
+AGAIN = timedelta(days=1)  # a full read that proved nothing is repeated so soon
 
 
 def extract_id_of(inst: Installation, tenant: str) -> str:
@@ -38,6 +42,22 @@ def due(inst: Installation, tenants: Sequence[str]) -> list[str]:
         if not landed or landed[-1].finished_at + inst.config.tenants[tenant].common.interval <= now:
             chosen.append(tenant)
     return chosen
+
+
+def full_due(landed: Sequence[Manifest], every: timedelta, now: datetime) -> bool:
+    """Whether deltas went on for long enough: the last complete full read is older than `every`, and the last try than a day."""
+    full = [each for each in landed if each.kind is ExtractKind.FULL and each.verdict is not Verdict.FAILED]
+    if not full:
+        return False  # no cursor either: the read is a full one anyway
+    complete = [each for each in full if each.verdict is Verdict.COMPLETE]
+    proven = bool(complete) and complete[-1].started_at + every > now
+    return not proven and full[-1].started_at + min(AGAIN, every) <= now
+
+
+def full_every(source: Source | type[Source], chosen: timedelta | None) -> timedelta:
+    """The span of the config, never more than what the vendor bears."""
+    most: timedelta = getattr(source, "full_every", chosen or FULL_EVERY)
+    return min(chosen or FULL_EVERY, most)
 
 
 def _failed(
@@ -67,7 +87,10 @@ def _failed(
 
 
 def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest:  # noqa: FBT001, FBT002 - crosses Prefect's task border by position
-    """One extract of one tenant, landed. Its verdict tells how it went; only a bug raises."""
+    """One extract of one tenant, landed: what moved, or everything when `full` or when `full_every` has passed.
+
+    Its verdict tells how it went; only a bug raises.
+    """
     extract_id = extract_id_of(inst, tenant)
     landed = manifests(inst.landing, tenant)
     whole = [each for each in landed if each.kind is ExtractKind.FULL and each.verdict is Verdict.COMPLETE]
@@ -77,6 +100,7 @@ def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest
     except OnefoldError as error:
         return _failed(inst, tenant, extract_id, error)
     try:
+        full = full or full_due(landed, full_every(source, chosen.common.full_every), inst.clock())
         return extract(
             source,
             tenant=tenant,

@@ -28,6 +28,13 @@ NOW = datetime.fromisoformat("2026-11-24T09:00")
 CANNOT = {
     "repeated_page": "the store is read in one snapshot, which has no pages to repeat",
     "unauthorised": "the store is a file of ours; the credential is the pushing side's",
+    "revoked": "the store is a file of ours",
+    "token_ends": "the store is a file of ours",
+    "timeout": "the store is a file of ours",
+    "slow_once": "the store is a file of ours",
+    "changed_order": "the store is read in the order of its keys, whatever came first",
+    "empty_page": "the store is read in one snapshot",
+    "throttled": "the pushing side is throttled, not the reading one",
 }
 
 

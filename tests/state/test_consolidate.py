@@ -165,6 +165,27 @@ def test_a_delta_that_starts_elsewhere_is_superseded(store, take, landed_class):
     assert store.control.cursor(store.folder, "corp") == "c2"
 
 
+def test_a_full_read_is_held_against_what_deltas_built(store, take, landed_class):
+    """The reason tells how many rows differ, and nothing when they agree or when there were no deltas."""
+    first = take(landed_class("e1", {"a": "A", "b": "B"}, after="c1"))
+    assert first.reason == ""
+    take(landed_class("e2", {"a": "A2"}, kind=ExtractKind.DELTA, before="c1", after="c2", minute=1))
+    agreeing = take(landed_class("e3", {"a": "A2", "b": "B"}, after="c3", minute=2))
+    assert (agreeing.accepted, agreeing.reason) == (True, "")
+    differing = take(landed_class("e4", {"a": "A3", "c": "C"}, after="c4", minute=3))
+    assert "1 added, 1 changed, 1 gone" in differing.reason
+
+
+def test_what_was_gone_already_did_not_change(store, take, landed_class):
+    """A second tombstone that tells more of somebody who is gone is no change of anybody who is there."""
+    take(landed_class("e1", {"a": "A", "b": "B"}, after="c1"))
+    take(landed_class("e2", dead=["b"], kind=ExtractKind.DELTA, before="c1", after="c2", minute=1))
+    again = take(
+        landed_class("e3", {"b": "other"}, dead=["b"], kind=ExtractKind.DELTA, before="c2", after="c3", minute=2)
+    )
+    assert (again.added, again.changed, again.gone) == (0, 0, 0)
+
+
 def test_a_delta_never_starts_a_tenant(store, take, landed_class):
     """Without a committed cursor even a delta without one is superseded."""
     assert not take(landed_class("e1", {"a": "x"}, kind=DELTA)).accepted
