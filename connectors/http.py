@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from connectors.address import origin, secrets_of, shown
 from connectors.answer import Answer
 from connectors.auth import Credential
 from connectors.pacing import Pace, retry_after
@@ -28,7 +29,6 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
 DATA_CENTER = Throttling()  # 429 with Retry-After, as most vendors have it
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-SECRET_HEADERS = frozenset({"authorization", "x-api-key"})
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
@@ -75,7 +75,7 @@ class Http:
         self._pace = Pace(rate)
         self._lock = threading.Lock()
         self._requests = 0
-        self._secrets = _secrets_of(headers or {}, *(auth or ())[1:], *secrets)
+        self._secrets = secrets_of(headers or {}, *(auth or ())[1:], *secrets)
         self._client = httpx.Client(
             headers={"Accept": "application/json", "User-Agent": "onefold", **self._sendable(headers or {})},
             auth=auth,
@@ -124,7 +124,7 @@ class Http:
         answer, TransientError when the patience ends.
         """
         again = method.upper() in IDEMPOTENT if safe is None else safe
-        url, what = self._url(path), f"{method} {self._shown(path, params)}"
+        url, what = self._url(path), f"{method} {shown(path, params)}"
         waited = 0.0
         for attempt in range(self._retries + 1):
             failure, wish = None, None
@@ -184,7 +184,7 @@ class Http:
                     self._requests += 1
                 with self._client.stream(method, url, headers=self._sendable(headers or {}), **more) as response:
                     seen = response.headers
-                    secrets = self._secrets + _secrets_of(headers or {})
+                    secrets = self._secrets + secrets_of(headers or {})
                     answer = Answer(response.status_code, seen, self._body(response, what), what, self.place, secrets)
             except httpx.LocalProtocolError:
                 raise self._unsendable("a header") from None  # its text would show the header's value
@@ -243,10 +243,10 @@ class Http:
 
     def _redirected(self, method: str, url: str, answer: Answer) -> str:
         there = httpx.URL(url).join(answer.headers["location"])
-        origin = self._origin_of(str(there))
-        if origin != self._origin or method not in {"GET", "HEAD"}:
+        where = origin(str(there))
+        if where != self._origin or method not in {"GET", "HEAD"}:
             raise RefusedError(
-                f"{answer.what} is redirected to {origin}",
+                f"{answer.what} is redirected to {where}",
                 remedy="A credential is never sent elsewhere: write the final address into `url`",
                 **self.place,
             )
@@ -255,9 +255,9 @@ class Http:
     def _url(self, path: str) -> str:
         if not path.lower().startswith(("http://", "https://")):
             return f"{self.base_url}/{path.lstrip('/')}"
-        if self._origin_of(path) != self._origin:
+        if origin(path) != self._origin:
             raise RefusedError(
-                f"the next page is said to be at {self._origin_of(path)}",
+                f"the next page is said to be at {origin(path)}",
                 remedy="A credential is never sent elsewhere: check `url`, and the vendor's own base URL",
                 **self.place,
             )
@@ -272,13 +272,7 @@ class Http:
                 remedy="Write https://host/path, without a user or password in it",
                 **self.place,
             )
-        return self._origin_of(url)
-
-    @staticmethod
-    def _origin_of(url: str) -> str:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return f"{parts.scheme}://{parts.hostname}:{port}"
+        return origin(url)
 
     def _sendable(self, headers: Mapping[str, str]) -> dict[str, str]:
         for name, value in headers.items():
@@ -305,20 +299,6 @@ class Http:
                 remedy="Point it at a PEM file",
                 **self.place,
             ) from error
-
-    @staticmethod
-    def _shown(path: str, params: Mapping[str, Any] | None) -> str:
-        """The path with the names of the query, never its values."""
-        parts = urlsplit(path)
-        names = [pair.partition("=")[0] for pair in parts.query.split("&") if pair] + list(params or {})
-        return f"{parts.path}?{'&'.join(f'{name}=…' for name in names)}" if names else parts.path
-
-
-def _secrets_of(headers: Mapping[str, str], *more: str) -> tuple[str, ...]:
-    """What must never be shown: credentials as they are sent, longest first."""
-    sent = [*more, *(value for name, value in headers.items() if name.lower() in SECRET_HEADERS)]
-    words = {word for each in sent for word in (each, each.rpartition(" ")[2]) if len(word) > 3}
-    return tuple(sorted(words, key=lambda word: (-len(word), word)))
 
 
 def _backoff(attempt: int, first_seconds: float = FIRST_BACKOFF_SECONDS) -> float:
