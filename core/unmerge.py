@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from core.frames import DECIDED, LINK, UNDONE
+from core.frames import DECIDED, LINEAGE, LINK, UNDONE, conform
+from core.match_lineage import RETURNED
 
 Pair = tuple[int, int]
 
@@ -86,6 +87,40 @@ def restored(
         pl.DataFrame(rows, schema=DECIDED, orient="row"),
         remembered.unique(maintain_order=True) if rows else remembered.clear(),
     )
+
+
+def returned(
+    saved: pl.DataFrame, start: pl.DataFrame, matched: pl.DataFrame, persons: pl.DataFrame, lineage: pl.DataFrame
+) -> pl.DataFrame:
+    """The LINEAGE of a run against the links as saved before it (`saved`), where `match` only knew those put back (`start`).
+
+    `matched`: LINK of now; `persons`: PERSON_ID; `lineage`: what `match` told. The same when nothing was put back.
+    """
+    was, put = saved.select("account_key", "person_key"), start.select("account_key", put="person_key")
+    back = was.join(put, on="account_key", how="left").filter(pl.col("person_key").ne_missing(pl.col("put")))
+    if back.is_empty():
+        return lineage
+    now = matched.select("account_key", now="person_key")
+    moves = back.join(now, on="account_key")
+    touched = pl.concat([moves.get_column(name) for name in ("person_key", "put", "now")]).drop_nulls().unique()
+    ids = persons.filter(pl.col("person_key").is_in(touched.implode())).get_column("person_id").implode()
+    inside = (pl.col("person_from").is_in(ids) & pl.col("person_to").is_in(ids)).fill_null(value=False)
+    name = persons.select("person_key", "person_id")
+    told = (
+        moves.filter(pl.col("person_key") != pl.col("now"))
+        .group_by("person_key", "now")
+        .agg(accounts=pl.len())
+        .sort("person_key", "now")
+        .with_columns(held=pl.col("person_key").is_in(now.get_column("now").unique().implode()))
+        .join(name.rename({"person_id": "person_from"}), on="person_key", maintain_order="left")
+        .join(name.rename({"person_key": "now", "person_id": "person_to"}), on="now", maintain_order="left")
+        .with_columns(
+            event=pl.lit(RETURNED),
+            continues=pl.when("held").then("person_from").otherwise("person_to"),
+            reason=pl.lit("a decision was taken back"),
+        )
+    )
+    return pl.concat([lineage.filter(~inside), conform(told, LINEAGE)])
 
 
 class _Past:

@@ -13,7 +13,7 @@ from core.merge import MergeSettings, merge
 from core.model import TenantFacts
 from core.normalise import normalise
 from core.review import to_review, undecided
-from core.unmerge import restored
+from core.unmerge import restored, returned
 from state.store import Store
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
@@ -36,8 +36,9 @@ def identify(inst: Installation, run_id: str) -> Identified:
         facts = tenant_facts(inst, store)
         accounts = store.accounts()
         decisions = store.decisions()
+        saved = store.links()
         start = restored(
-            store.links(),
+            saved,
             store.decided(),
             store.undone(),
             decisions,
@@ -55,9 +56,8 @@ def identify(inst: Installation, run_id: str) -> Identified:
         persons = merge(accounts, matching, facts, settings, overrides)
         doubts = to_review(decisions, matching.links, matching.doubts, name=_namer(accounts, facts))
         with store.session.transaction():  # what a decision moved, and that it did, are known together or not at all
-            store.save_identity(
-                run_id, matching.links, matching.persons, persons, inst.clock(), lineage=matching.lineage
-            )
+            lineage = returned(saved, start.links, matching.links, matching.persons, matching.lineage)
+            store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock(), lineage=lineage)
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
             remember(store, settings.now)
         told = (*matching.notes, *notes(inst, overrides, persons))

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.frames import ACCOUNT, DECIDED, DECISION, LINK, PERSON_ID, UNDONE, conform, empty
+from core.frames import ACCOUNT, DECIDED, DECISION, LINEAGE, LINK, PERSON_ID, UNDONE, conform, empty
 from core.match import MatchSettings, match
 from core.model import Right, TenantFacts, TenantMode
 from core.normalise import normalise
-from core.unmerge import restored
+from core.unmerge import restored, returned
 
 
 class World:
@@ -226,6 +226,33 @@ def test_who_left_and_came_back_has_the_former_link_too(order):
     for a, b in order:
         world.decide(a, b, "open")
     assert world.links.equals(first)
+
+
+def test_the_lineage_of_an_undone_merge_is_told_against_what_was_saved():
+    """An account that a decision's end gives back is told as returned, once; a run that puts nothing back tells what it told."""
+    world = World([{"tenant_key": 1}, {"tenant_key": 2}])
+    first = world.links
+    world.decide(1, 2, "same")
+    merged = world.links
+    world.decide(1, 2, "open")
+    told = returned(merged, first, world.links, world.persons, empty(LINEAGE))
+    ids = dict(world.persons.select("person_key", "person_id").iter_rows())
+    (moved,) = [
+        row for row in merged.join(first, on="account_key").to_dicts() if row["person_key"] != row["person_key_right"]
+    ]
+    expected = (
+        "returned",
+        ids[moved["person_key"]],
+        ids[moved["person_key_right"]],
+        1,
+        ids[moved["person_key"]],
+        "a decision was taken back",
+        None,
+    )
+    assert told.rows() == [expected]
+    assert returned(first, first, merged, world.persons, told).equals(told)
+    back = told.select(pl.all().exclude("reason"), reason=pl.lit("a key")).select(told.columns)
+    assert returned(merged, first, merged, world.persons, back).is_empty()
 
 
 @settings(max_examples=30)
