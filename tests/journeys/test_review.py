@@ -116,6 +116,9 @@ def test_list_accept_plan_undo(company: Company):
     again = planned(company)
     assert links(company) == before
     assert again["changes"] == quiet["changes"]
+    with Snapshot.open(company.folder / ".onefold") as snapshot:
+        told = snapshot.table("lineage").filter(reason="a decision was taken back").get_column("person_to").to_list()
+    assert told == [ends]
     assert ok(company, "review", "list")["open"] == 2
 
 
