@@ -93,7 +93,12 @@ def who_is_who(
     chosen, rules = inst.config.settings.match, inst.config.settings.classes
     normalised = normalise(accounts, chosen.placeholders)
     classified = classify(
-        accounts, normalised, facts, Rules(rules.rules(), rules.built_in), links=links, today=inst.today()
+        accounts,
+        normalised,
+        facts,
+        Rules(rules.rules(), rules.built_in),
+        links=links if since is None else since,
+        today=inst.today(),
     )
     matching = match(
         accounts,
