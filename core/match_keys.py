@@ -144,7 +144,7 @@ def _apart(held: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         return held
     few = held.filter(marked).select("value", kind=kind.gather(held.get_column("row").filter(marked)))
     values = held.get_column("value").clone()
-    values = values.scatter(marked.arg_true(), few.select(pl.format("{} ({})", "value", "kind")).to_series())
+    values = values.scatter(marked.arg_true(), few.select(pl.col("value") + " (" + pl.col("kind") + ")").to_series())
     return held.with_columns(values)
 
 

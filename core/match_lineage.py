@@ -127,7 +127,7 @@ def _moved(  # noqa: PLR0917 - as above
         .otherwise(pl.lit(MOVED))
     )
     why = _refusals(placed, doubts, human)
-    other_class = pl.format("{} accounts are taken for {} now", pl.col("accounts"), pl.col("kind"))
+    other_class = pl.col("accounts").cast(pl.String) + " accounts are taken for " + pl.col("kind") + " now"
     told = (
         joined.with_columns(event=event)
         .join(why, on=["person_from", "person_to"], how="left")
@@ -147,7 +147,7 @@ def _moved(  # noqa: PLR0917 - as above
             reason=pl.when("restored")
             .then(pl.lit("a decision was taken back"))
             .when(pl.col("event") == MERGED)
-            .then(pl.format("joined by {}", pl.col("rule").fill_null(STICKY)))
+            .then("joined by " + pl.col("rule").fill_null(STICKY))
             .otherwise(apart),
             edge=pl.when(pl.col("event") == PARTED).then(pl.coalesce("refused", "edge")).otherwise("edge"),
         )

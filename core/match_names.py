@@ -18,9 +18,11 @@ NOT_OF_A_WORD = r"[\p{M}'\x{2019}\x{2018}\x60\x{00b4}]"
 
 def words(names: pl.Series) -> pl.Series:
     """Each name's words in Latin letters, sorted and unique, without accents, case and initials; null where there are none."""
-    plain = names.str.to_lowercase().str.replace_many(LETTERS).str.normalize("NFKD").str.replace_all(NOT_OF_A_WORD, "")
+    known = names.unique().drop_nulls()  # a name is held by many
+    plain = known.str.to_lowercase().str.replace_many(LETTERS).str.normalize("NFKD").str.replace_all(NOT_OF_A_WORD, "")
     found = plain.str.replace_many(SPELT).str.extract_all(r"[a-z]{2,}").list.unique().list.sort()
-    return found.set(found.list.len() == 0, None)
+    table = pl.DataFrame({"name": known, "words": found.set(found.list.len() == 0, None)})
+    return names.alias("name").to_frame().join(table, on="name", how="left", maintain_order="left").get_column("words")
 
 
 def _named(rows: pl.DataFrame, at: pl.Series) -> pl.Series:

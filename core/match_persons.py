@@ -32,7 +32,12 @@ def mint(directory: str, founders: pl.DataFrame) -> pl.Series:
         return pl.Series("person_id", ids_of_few, dtype=pl.String)
     named = founders.select(
         place=pl.int_range(pl.len()),
-        name=pl.format("{}/{}/{}/{}", pl.lit(directory), "tenant", "generation", "native_id"),
+        name=pl.lit(f"{directory}/")
+        + pl.col("tenant")
+        + "/"
+        + pl.col("generation").cast(pl.String)
+        + "/"
+        + pl.col("native_id"),
     )
     with duckdb.connect(":memory:") as connection:
         connection.register("named", named)
@@ -182,7 +187,7 @@ def told(
         return stay.select(list(LINK)).sort("account_key")
     held = pl.col("old_person").is_in(chosen.unique().implode())
     founder = pl.col("founder_key") == pl.col("account_key")
-    from_person = pl.format("person {}", "old_person")
+    from_person = "person " + pl.col("old_person").cast(pl.String)
     # A founder has no key to tell; one that left a person tells which, and so does one that came along with a person.
     words = (
         new.join(_strongest(new, placed, keys, tiers), on="row", how="left")
