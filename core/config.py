@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from core.document import Document
 from core.errors import ConfigError, Problem
-from core.frames import ATTRIBUTES
+from core.frames import ATTRIBUTE_TYPES, ATTRIBUTES, LISTS, PERSON_ATTRIBUTES, TEXTS
 from core.model import Right
 from core.settings import (
     BUILT_IN_PROTECTION,
@@ -279,12 +279,7 @@ def _cross_checks(
     for place, name in enumerate(settings.precedence):
         if name not in names:
             say(f"precedence.{place}", f"tenant {name!r} does not exist", _near(name, names))
-    for attribute, prefer in settings.attributes.items():
-        if attribute not in ATTRIBUTES:
-            say(f"attributes.{attribute}", "is not an attribute", _near(attribute, list(ATTRIBUTES)))
-        for place, name in enumerate(prefer.prefer):
-            if name not in names:
-                say(f"attributes.{attribute}.prefer.{place}", f"tenant {name!r} does not exist", _near(name, names))
+    problems += _attribute_checks(settings, names, document)
     for place, rule in enumerate(settings.groups):
         if rule.source.tenant not in names:
             say(
@@ -316,6 +311,61 @@ def _cross_checks(
                 f"tenant {tenant.common.renamed_from!r} still exists",
                 "Remove one of the two",
             )
+    return problems
+
+
+def _unfit(step: str) -> tuple[str, str] | None:
+    """Problem and remedy of a fallback that is no expression over persons."""
+    from core.expression import check
+
+    types = {name: ATTRIBUTE_TYPES[name] for name in PERSON_ATTRIBUTES}
+    why = check(step, roots={"person": types})
+    if why is None:
+        return None
+    problem, _, remedy = why.partition("; ")
+    return problem, remedy[:1].upper() + remedy[1:]
+
+
+def _attribute_checks(settings: Settings, names: list[str], document: Document) -> list[Problem]:
+    """What `attributes` says of tenants that do not exist, or of attributes that cannot do it."""
+    problems: list[Problem] = []
+
+    def say(path: str, problem: str, remedy: str) -> None:
+        problems.append(Problem(path, problem, remedy, document.line(path)))
+
+    for attribute, rule in settings.attributes.items():
+        path = f"attributes.{attribute}"
+        if attribute not in PERSON_ATTRIBUTES:
+            said = "is decided for each account" if attribute in ATTRIBUTES else "is not an attribute"
+            say(path, said, _near(attribute, list(PERSON_ATTRIBUTES)))
+            continue
+        if attribute == "active":
+            say(path, "is decided by the status rule", "Write `status: {rule: …}`")
+        lists = {
+            f"{path}.prefer": rule.prefer,
+            **{f"{path}.per_class.{kind}": each for kind, each in rule.per_class.items()},
+        }
+        for where, prefer in lists.items():
+            for place, name in enumerate(prefer):
+                if name not in names:
+                    say(f"{where}.{place}", f"tenant {name!r} does not exist", _near(name, names))
+        if rule.only and not rule.prefer:
+            say(f"{path}.only", "leaves nobody who may say it", "Name those who may in `prefer`")
+        if rule.merge == "union" and attribute not in LISTS:
+            say(
+                f"{path}.merge",
+                "is for attributes with several values",
+                f"Only {', '.join(sorted(LISTS))} can be united",
+            )
+        if rule.fallback and attribute not in TEXTS:
+            say(f"{path}.fallback", "is for attributes that are text", "Leave it out")
+        for place, step in enumerate(rule.fallback):
+            if step == attribute:
+                say(f"{path}.fallback.{place}", "falls back on itself", "Name another attribute")
+            elif step in PERSON_ATTRIBUTES and step not in TEXTS:
+                say(f"{path}.fallback.{place}", f"{step} is no text", "Write SQL that makes a text of it")
+            elif step not in PERSON_ATTRIBUTES and (why := _unfit(step)):
+                say(f"{path}.fallback.{place}", *why)
     return problems
 
 

@@ -136,6 +136,8 @@ UNDONE: dict[str, pl.DataType] = {"account_key": pl.Int32(), "from_run": pl.Int3
 PERSON_ATTRIBUTES: tuple[str, ...] = tuple(
     name for name in ATTRIBUTES if name not in {"immutable_id", "manager_id", "created_at", "deleted_at", "updated_at"}
 )
+LISTS = frozenset(name for name in PERSON_ATTRIBUTES if isinstance(ATTRIBUTE_TYPES[name], pl.List))
+TEXTS = frozenset(name for name in PERSON_ATTRIBUTES if ATTRIBUTE_TYPES[name] == pl.String())
 PERSON: dict[str, pl.DataType] = {
     "person_key": pl.Int32(),
     "person_id": pl.String(),
@@ -147,6 +149,9 @@ PERSON: dict[str, pl.DataType] = {
     "status_tenant": pl.Int16(),
     "status_reason": pl.String(),
     "doubtful": pl.Boolean(),  # a veto split this person's component: what reduces or grants access waits
+    "rules": pl.UInt64(),  # how each value came to stand, two bits an attribute in their order (`survive.PRECEDENCE` …)
+    "kept_by": pl.Int16(),  # the one tenant that keeps the person active while others say off; null where nobody differs
+    "against": pl.String(),  # names of the tenants that say otherwise about the person's status
 }
 
 # --- desired and existing, one target

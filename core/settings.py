@@ -158,16 +158,34 @@ class Adopt(Strict):
     ambiguous: Literal["hold"] = "hold"
 
 
-class Prefer(Strict):
-    """Per-attribute precedence."""
+class AttributeRule(Strict):
+    """Who may say an attribute, and what stands where nobody does. Without any of it the tenants' precedence decides."""
 
-    prefer: tuple[str, ...]
+    prefer: tuple[str, ...] = Field(default=(), description="tenants, best first, before all others")
+    per_class: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="the same for persons of one account class, in place of prefer"
+    )
+    only: bool = Field(default=False, description="nobody but the preferred may say it")
+    nulls: Literal["authoritative", "skip"] = Field(
+        default="authoritative", description="whether a tenant that says `none` clears the value, or passes on"
+    )
+    merge: Literal["first", "union"] | None = Field(default=None, description="default: union for lists, else first")
+    fallback: tuple[Sql, ...] = Field(
+        default=(), description="attributes, or SQL over person.…, tried in turn where nobody says anything"
+    )
 
 
 class Status(Strict):
     """Who decides whether a person is active."""
 
     rule: Literal["home", "any_authoritative", "precedence"] = "home"
+    leave: Literal["as_account", "active", "inactive"] = Field(
+        default="as_account",
+        description="people on leave: what their account's own flag says; or kept; or switched off",
+    )
+    words: dict[str, Literal["on", "leave", "suspended", "off", "deleted"]] = Field(
+        default_factory=dict, description="what your tenants' own words for the state of an account mean"
+    )
 
 
 class Map(Strict):
@@ -272,7 +290,7 @@ class Settings(Strict):
     targets: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
     match: Match = Match()
     adopt: Adopt = Adopt()
-    attributes: dict[str, Prefer] = Field(default_factory=dict)
+    attributes: dict[str, AttributeRule] = Field(default_factory=dict)
     status: Status = Status()
     scope: Sql | None = None
     map: Map = Map()

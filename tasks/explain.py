@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +15,9 @@ from core.errors import RefusedError
 from core.explain import Attribute, Voice, attributes
 from core.frames import ACCOUNT, GROUP, LINK, PERSON, PUSHED, conform
 from core.model import TenantFacts
+from core.survive import MADE_BY, rule_at
 from state.snapshot import Snapshot
-from tasks.explain_history import history
+from tasks.explain_history import became, history
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
 from tasks.who import Moment, moment, the_one
@@ -40,9 +42,9 @@ def explain(inst: Installation, snapshot: Snapshot, who: str, at: datetime | Non
     keys = held.get_column("account_key").to_list()
     accounts = snapshot.ask("explain_accounts", {"accounts": keys, "run_no": when.run_no}, ACCOUNT).sort("account_key")
     mine = [each for each in facts if each.tenant_key in set(accounts.get_column("tenant_key"))]
-    prefer = {name: each.prefer for name, each in inst.config.settings.attributes.items()}
-    told = attributes(accounts, conform(held, LINK), mine, prefer)
+    told = attributes(accounts, conform(held, LINK), mine, inst.config.settings.attributes, today=inst.today())
     names = {each.tenant_key: each.name for each in facts}
+    since = became(snapshot, person_id, when)
     groups = snapshot.ask("explain_group_rows", {"run_no": when.run_no})
     paths = snapshot.ask("explain_groups", {"accounts": keys, "run_no": when.run_no})
     targets = _existing(snapshot, person["person_key"], when)
@@ -57,7 +59,7 @@ def explain(inst: Installation, snapshot: Snapshot, who: str, at: datetime | Non
         "person": _person(person, names),
         "accounts": _accounts(accounts, held, names),
         "decisions": snapshot.ask("explain_decisions", {"accounts": keys}).to_dicts(),
-        "attributes": [_attribute(each, person) for each in told],
+        "attributes": [_attribute(each, person, since) for each in told],
         "groups": _paths(paths, groups, accounts, names),
         "targets": targets,
         "pending": pending,
@@ -114,13 +116,17 @@ def _voice(voice: Voice) -> Row:
     return {"tenant": voice.tenant, "native_id": voice.native_id, "value": voice.value, "reason": voice.reason}
 
 
-def _attribute(attribute: Attribute, person: Row) -> Row:
+def _attribute(attribute: Attribute, person: Row, since: Mapping[str, Row]) -> Row:
     """Beside what the rules of today say stands what the state holds: they differ where a config changed since."""
     return {
         "name": attribute.name,
         "value": person[attribute.name],
         "account_key": person[f"from_{attribute.name}"],
+        "made_by": MADE_BY[rule_at(person["rules"] or 0, attribute.name)],
+        **since.get(attribute.name, {}),
+        "rule": attribute.rule,
         "winner": _voice(attribute.winner) if attribute.winner else None,
+        "also": [_voice(each) for each in attribute.also],
         "losers": [_voice(each) for each in attribute.losers],
     }
 

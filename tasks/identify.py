@@ -9,6 +9,7 @@ import polars as pl
 
 from core.match import Matching, MatchSettings, match
 from core.merge import MergeSettings, merge
+from core.merge_status import StatusRule
 from core.model import TenantFacts
 from core.normalise import normalise
 from core.review import to_review, undecided
@@ -36,18 +37,20 @@ def identify(inst: Installation, run_id: str) -> Identified:
         decisions = store.decisions()
         start = restored(store.links(), store.decided(), store.undone(), decisions, store.link_history)
         matching = who_is_who(inst, accounts, facts, links=start.links, persons=store.person_ids(), decisions=decisions)
+        status = inst.config.settings.status
         settings = MergeSettings(
             now=inst.clock(),
             today=inst.today(),
-            prefer={name: each.prefer for name, each in inst.config.settings.attributes.items()},
-            status_rule=inst.config.settings.status.rule,
+            attributes=inst.config.settings.attributes,
+            status=StatusRule(status.rule, status.leave, status.words),
         )
-        persons = merge(accounts, matching, facts, settings)
+        notes = list(matching.notes)
+        persons = merge(accounts, matching, facts, settings, notes=notes)
         doubts = to_review(decisions, matching.links, matching.doubts, name=_namer(accounts, facts))
         with store.session.transaction():  # what a decision moved, and that it did, are known together or not at all
             store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock())
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
-        return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, matching.notes)
+        return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, tuple(notes))
 
 
 def who_is_who(

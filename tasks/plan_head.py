@@ -109,14 +109,12 @@ def header(  # noqa: PLR0917 - the head gathers what every step found
     reading: Reading,
     previous: StoredPlan | None,
     seats: Mapping[str, int],
-    cycles: int,
+    observed: Sequence[str],
 ) -> PlanHeader:
-    """The head of a plan; its digest covers the config's digest, the changes and the holds."""
+    """The head of a plan; its digest covers the config's digest, the changes and the holds. `observed`: notes on the picture."""
     changes = guarded.changes
     before = previous.changes.select("fingerprint") if previous is not None else None
-    notes = list(reading.notes)
-    if cycles:
-        notes.append(f"{cycles} cycles of groups that contain one another; each has the union of their members")
+    notes = [*reading.notes, *observed]
     if guarded.released:
         notes.append(f"{guarded.released} changes are approved")
     return PlanHeader(

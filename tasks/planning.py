@@ -23,8 +23,10 @@ from core.model import (
     Verb,
 )
 from core.names import matching
+from core.nesting import nesting, nesting_notes
 from core.normalise import normalise
 from core.plan import Ordered, Plan, order
+from core.plan_notes import conflict_notes
 from core.rollout import outside
 from state.plans import StoredPlan
 from state.store import Store
@@ -57,7 +59,7 @@ def work_out(
 ) -> Plan:
     """The plan from what the state holds now. `live`: ask targets for their seats where users are created."""
     facts = tenant_facts(inst, store)
-    picture, cycles = picture_of(store, facts)
+    picture, notes = picture_of(store, facts)
     questions = [_silence(name, problem) for name, problem in sorted(reading.silent.items())]
     sides: list[Side] = []
     seats: dict[str, int] = {}
@@ -94,7 +96,7 @@ def work_out(
         if live:
             seats = _seats(ordered, connected, questions)
     guarded = guard(ordered, _facts(inst, store, sides, picture, previous, seats=seats, questions=questions))
-    head = header(inst, run_id, facts, store, sides, guarded, reading, previous, seats, cycles)
+    head = header(inst, run_id, facts, store, sides, guarded, reading, previous, seats, notes)
     return Plan(head, guarded.changes, ordered.values)
 
 
@@ -120,12 +122,14 @@ def _silence(name: str, problem: str) -> Question:
     return Question(name, "unreachable", problem, "mend it and plan again; nothing is changed there meanwhile")
 
 
-def picture_of(store: Store, facts: tuple[TenantFacts, ...]) -> tuple[Picture, int]:
-    """The merged directory as the rules see it, and how many cycles of groups it has."""
-    groups = store.groups()
-    closed = closure(store.memberships(), groups)
-    picture = Picture(store.persons(), store.accounts(), store.links(), groups, closed.effective, facts)
-    return picture, len(closed.cycles)
+def picture_of(store: Store, facts: tuple[TenantFacts, ...]) -> tuple[Picture, tuple[str, ...]]:
+    """The merged directory as the rules see it, and notes on it: how groups are nested, whose status is contested."""
+    groups, memberships, persons = store.groups(), store.memberships(), store.persons()
+    closed = closure(memberships, groups)
+    picture = Picture(persons, store.accounts(), store.links(), groups, closed.effective, facts)
+    names = {each.tenant_key: each.name for each in facts}
+    notes = nesting_notes(nesting(memberships, groups, closed), closed, groups) + conflict_notes(persons, names)
+    return picture, notes
 
 
 def side_of(inst: Installation, store: Store, target: Target, name: str, picture: Picture) -> Side:
