@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from core.model import Right
 from core.settings import (
     BUILT_IN_PROTECTION,
     DEFAULT_RIGHTS,
+    SEVERAL,
     Protect,
     Settings,
     Strict,
@@ -134,12 +135,13 @@ def _near(word: str, known: list[str]) -> str:
 def _problems(error: ValidationError, prefix: str, document: Document, fields: list[str]) -> list[Problem]:
     found = []
     for each in error.errors(include_url=False):
-        path = ".".join([prefix, *(str(part) for part in each["loc"])]).strip(".")
+        place = [part for part in each["loc"] if part != SEVERAL]
+        path = ".".join([prefix, *(str(part) for part in place)]).strip(".")
         kind = each["type"]
         if kind == "extra_forbidden":
             problem, remedy = (
                 "is not a setting",
-                _near(str(each["loc"][-1]), fields if len(each["loc"]) == 1 else _siblings(each["loc"])),
+                _near(str(place[-1]), fields if len(place) == 1 else _siblings(place)),
             )
         elif kind == "missing":
             problem, remedy = "is missing", "Add it"
@@ -157,7 +159,7 @@ def _problems(error: ValidationError, prefix: str, document: Document, fields: l
     return found
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
+def _siblings(location: Sequence[int | str]) -> list[str]:
     """Known settings beside the unknown one, found by walking the model."""
     model: Any = Settings
     for part in location[:-1]:
@@ -166,12 +168,18 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
         info = getattr(model, "model_fields", {}).get(part) or next(
             (each for each in getattr(model, "model_fields", {}).values() if each.alias == part), None
         )
-        kind: Any = getattr(info, "annotation", None)
-        nested = [kind, *getattr(kind, "__args__", ())]
-        model = next((each for each in nested if isinstance(each, type) and issubclass(each, BaseModel)), None)
+        model = next(_models(getattr(info, "annotation", None)), None)
         if model is None:
             return []
     return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    """Models within a type, however it wraps them."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for each in getattr(kind, "__args__", ()):
+        yield from _models(each)
 
 
 SECRET_FIELD = re.compile(r"secret|token|password|key|credential", re.IGNORECASE)
@@ -280,22 +288,7 @@ def _cross_checks(
         if name not in names:
             say(f"precedence.{place}", f"tenant {name!r} does not exist", _near(name, names))
     problems += _attribute_checks(settings, names, document)
-    for place, rule in enumerate(settings.groups):
-        if rule.source.tenant not in names:
-            say(
-                f"groups.{place}.from.tenant",
-                f"tenant {rule.source.tenant!r} does not exist",
-                _near(rule.source.tenant, names),
-            )
-        if not (rule.source.name or rule.source.native_id or rule.source.where):
-            say(
-                f"groups.{place}.from",
-                "takes every group of the tenant",
-                "Say name, native_id or where; name: '*' if you mean all",
-            )
-        for name in rule.targets or ():
-            if name not in target_names:
-                say(f"groups.{place}.targets", f"target {name!r} does not exist", _near(name, target_names))
+    problems += _group_checks(settings, names, target_names, document)
     owners: dict[str, str] = {}
     for name, tenant in tenants.items():
         for domain in tenant.common.verified_domains:
@@ -366,6 +359,32 @@ def _attribute_checks(settings: Settings, names: list[str], document: Document) 
                 say(f"{path}.fallback.{place}", f"{step} is no text", "Write SQL that makes a text of it")
             elif step not in PERSON_ATTRIBUTES and (why := _unfit(step)):
                 say(f"{path}.fallback.{place}", *why)
+    return problems
+
+
+def _group_checks(settings: Settings, names: list[str], target_names: list[str], document: Document) -> list[Problem]:
+    """Group rules whose tenants or targets do not exist, or that do not say what they take."""
+    problems: list[Problem] = []
+
+    def say(path: str, problem: str, remedy: str) -> None:
+        problems.append(Problem(path, problem, remedy, document.line(path)))
+
+    for place, rule in enumerate(settings.groups):
+        for number, side in enumerate(rule.sides):
+            path = f"groups.{place}.from" if rule.source is not None else f"groups.{place}.join.{number}"
+            if side.tenant not in names:
+                say(f"{path}.tenant", f"tenant {side.tenant!r} does not exist", _near(side.tenant, names))
+            if side.everyone and (side.name or side.native_id):
+                say(
+                    f"{path}.everyone",
+                    "is no group: it has neither name nor native_id",
+                    "Leave them out, or leave it out",
+                )
+            if not (side.name or side.native_id or side.where or side.everyone):
+                say(path, "takes every group of the tenant", "Say name, native_id or where; name: '*' if you mean all")
+        for name in rule.targets or ():
+            if name not in target_names:
+                say(f"groups.{place}.targets", f"target {name!r} does not exist", _near(name, target_names))
     return problems
 
 

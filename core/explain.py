@@ -55,6 +55,7 @@ class _Light:
     """In the light of what the reasons are told."""
 
     tenants: Mapping[int, TenantFacts]
+    prefer: tuple[str, ...]
     turns: Mapping[int, int]
     rule: AttributeRule
     kind: str | None  # the person's class, where `per_class` speaks of it
@@ -87,8 +88,8 @@ def attributes(
             continue
         rule = rule_of(name, rules)
         kind = order[0].get("class") if order[0].get("class") in rule.per_class else None
-        turns = _turns(rule.per_class[kind] if kind else rule.prefer, tenants)
-        light = _Light(known, turns, rule, kind, order[0])
+        prefer = rule.per_class[kind] if kind else rule.prefer
+        light = _Light(known, prefer, _turns(prefer, tenants), rule, kind, order[0])
         value, key = survived.columns[name][0], survived.columns[f"from_{name}"][0]
         value = value.to_list() if isinstance(value, pl.Series) else value
         won = next((each for each in spoken if code != FALLBACK and each["account_key"] == key), None)
@@ -166,7 +167,7 @@ def _why(  # noqa: PLR0917 - a reason compares two accounts in the light of the 
     if mine["standing"] != first["standing"]:
         return f"{tenant.name} is retired" if mine["retired"] else f"the account is gone from {tenant.name}"
     if light.rule.only and mine["tenant_key"] not in turns:
-        return f"attributes.{name} takes it only from {', '.join(light.rule.per_class.get(light.kind or '', light.rule.prefer))}"
+        return f"attributes.{name} takes it only from {', '.join(light.prefer) or 'nobody'}"
     if value is None and light.rule.nulls == "skip":
         return f"attributes.{name} passes over a tenant that says none"
     if not value and light.rule.merge == "union":

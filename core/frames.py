@@ -190,7 +190,11 @@ DESIRED_GROUP: dict[str, pl.DataType] = {
     "rule": pl.Int32(),  # index of the group rule in the config
     "line": pl.Int32(),  # its line
     "trusted": pl.Boolean(),  # every tenant behind it gave a complete, fresh read: absence of an edge is evidence
+    "successor": pl.String(),  # the group that its members move to (`rename: move`); null for all others
 }
+GROUP_SOURCE: dict[str, pl.DataType] = {"group_no": pl.Int32(), "group_key": pl.Int32()}  # of the tenants' groups
+# What the state remembers of it, by the folded name of the target's group.
+GROUP_MEMORY: dict[str, pl.DataType] = {"form": pl.String(), "group_key": pl.Int32()}
 DESIRED_MEMBERSHIP: dict[str, pl.DataType] = {"group_no": pl.Int32(), "person_key": pl.Int32()}
 
 # `known`: attributes ever observed or written there. Never observed is not absent, and is not compared.

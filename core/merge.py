@@ -50,8 +50,8 @@ def merge(
 ) -> pl.DataFrame:
     """PERSON, by person_key, of everybody who holds an account.
 
-    `overrides`: OVERRIDE rows (see `merge_status`). `classes`: the class of each row of `accounts`, where accounts are
-    classified. What could not be worked out is told in `notes`. ValueError when an account has no link.
+    `overrides`: OVERRIDE rows (see `merge_status`). `classes`: the class of each row of `accounts`; without it the column
+    `class` of the links, where they have one. What could not be worked out is told in `notes`. ValueError when an account has no link.
     """
     order = ranked(accounts, matching.links, tenants, classes)
     if order.is_empty():
@@ -82,7 +82,7 @@ def ranked(
     """One row an account: persons together, in each the account whose values count most first.
 
     Columns: person_key, place (row in `accounts`), account_key, tenant_key, rank, present, what ranks it, and `class`
-    where `classes` says one for each row of `accounts`.
+    where `classes` says one for each row of `accounts`, or `links` has that column.
     """
     facts = {each.tenant_key: each for each in tenants}
     by_rank = sorted(tenants, key=lambda each: (each.rank, each.name))
@@ -104,16 +104,17 @@ def ranked(
         retired=pl.col("tenant_key").is_in(retired),
         deleted=pl.col("deleted_at").is_not_null(),
     )
-    linked = rows.join(links.lazy().select("account_key", "person_key"), on="account_key", how="left")
+    told = ["class"] if classes is None and "class" in links.columns else []
+    linked = rows.join(links.lazy().select("account_key", "person_key", *told), on="account_key", how="left")
     found = linked.collect()
     if classes is not None:
         found = found.with_columns(classes.cast(pl.String).gather(found.get_column("place")).alias("class"))
-    found = found.with_columns(_beside(found))
+    found = found.with_columns(beside(found))
     found = found.with_columns(
         # Members before guests, a human's own account before others of theirs, those who are there before those who are
         # gone; a tenant that gives no attributes never.
         standing=pl.col("silent") * 8
-        + pl.col("beside") * 4
+        + pl.col("beside") * 16
         + pl.col("guest") * 2
         + (pl.col("gone").is_not_null() | pl.col("deleted") | pl.col("retired")),
         off=~pl.col("active").fill_null(value=True),
@@ -136,8 +137,11 @@ def ranked(
     return found.sort("person_key", "weight", "account_key")
 
 
-def _beside(rows: pl.DataFrame) -> pl.Series:
-    """True for accounts that a human has beside their own: an admin twin, a service account. They speak for nobody."""
+def beside(rows: pl.DataFrame) -> pl.Series:
+    """True for accounts that a human has beside their own: an admin twin, a service account. They speak for nobody.
+
+    `rows`: person_key, and class where accounts are classified.
+    """
     if "class" not in rows.columns:
         return pl.Series("beside", [False]).new_from_index(0, rows.height)
     other = ~rows.get_column("class").fill_null(OWN[0]).is_in(OWN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +13,10 @@ from connectors.target import target_class
 from core.config import Config
 from core.desired import Picture, TargetSpec, desire
 from core.errors import RefusedError
+from core.existing import nothing
 from core.explain import Attribute, Voice, attributes
-from core.frames import ACCOUNT, GROUP, LINK, PERSON, PUSHED, conform
+from core.frames import ACCOUNT, EXISTING_GROUP, GROUP, GROUP_MEMORY, LINK, PERSON, PUSHED, conform
+from core.group_renames import settle
 from core.model import TenantFacts
 from core.survive import MADE_BY, rule_at
 from state.snapshot import Snapshot
@@ -50,7 +53,7 @@ def explain(inst: Installation, snapshot: Snapshot, who: str, at: datetime | Non
     targets = _existing(snapshot, person["person_key"], when)
     if at is None:
         picture = _picture(found, accounts, conform(held, LINK), groups, paths, facts)
-        _add_desired(inst, targets, picture)
+        _add_desired(inst, snapshot, targets, picture)
     pending, holds = _pending(snapshot, person_id) if at is None else ([], [])
     return {
         "person_id": person_id,
@@ -199,12 +202,15 @@ def _picture(  # noqa: PLR0917 - a picture has these parts
     )  # fmt: skip
 
 
-def _add_desired(inst: Installation, targets: list[Row], picture: Picture) -> None:
+def _add_desired(inst: Installation, snapshot: Snapshot, targets: list[Row], picture: Picture) -> None:
     """What each target of the config should hold of this person by the rules of today; a target without a user is added."""
     for name, chosen in sorted(inst.config.targets.items()):
         kind = target_class(chosen.common.kind)
         spec = TargetSpec(name, tuple(kind.attributes), frozenset(map(str, kind.verbs)), include=chosen.common.include)
         desired = desire(spec, picture, inst.config, today=inst.today())
+        there = snapshot.ask("explain_target_groups", {"target": name}, EXISTING_GROUP)
+        memory = snapshot.ask("target_group_source_rows", {"target": name}, GROUP_MEMORY)
+        desired = settle(name, desired, replace(nothing(), groups=there), memory, inst.config).desired
         mine = [each for each in targets if each["target"] == name]
         if not mine:
             mine = [{"target": name, "existing": None, "desired": None}]
@@ -227,7 +233,13 @@ def _wanted(user: Row, spec: TargetSpec, groups: pl.DataFrame, memberships: pl.D
         "reason": user["reason"],
         "may": [name.removeprefix("may_") for name in ("may_create", "may_update", "may_deactivate") if user[name]],
         "groups": [
-            {"group": row["name"], "members": row["policy"], "rule": f"groups.{row['rule']}", "line": row["line"]}
+            {
+                "group": row["name"],
+                "members": row["policy"],
+                "rule": f"groups.{row['rule']}",
+                "line": row["line"],
+                "combine": config.settings.groups[row["rule"]].combine,
+            }
             for row in rules.iter_rows(named=True)
         ],
         "from": {name: f"map.{name}" for name in spec.attributes if getattr(config.settings.map, name, None)},

@@ -43,6 +43,7 @@ class Side:
     protected: pl.DataFrame
     first_contact: bool
     rate: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def header(  # noqa: PLR0917 - the head gathers what every step found
     """The head of a plan; its digest covers the config's digest, the changes and the holds. `observed`: notes on the picture."""
     changes = guarded.changes
     before = previous.changes.select("fingerprint") if previous is not None else None
-    notes = [*reading.notes, *observed]
+    notes = [*reading.notes, *observed, *(note for side in sides for note in side.notes)]
     if guarded.released:
         notes.append(f"{guarded.released} changes are approved")
     return PlanHeader(

@@ -15,6 +15,7 @@ from core.desired import Picture, TargetSpec, desire
 from core.diff import Difference, diff
 from core.errors import OnefoldError
 from core.existing import Existing
+from core.group_renames import settle
 from core.guard import CONFIG, guard
 from core.guard_facts import POPULATION, GuardFacts, Question
 from core.match_keys import verified_addresses
@@ -145,7 +146,10 @@ def side_of(inst: Installation, store: Store, target: Target, name: str, picture
     )
     existing = follow(store.existing(name), picture.persons, store.person_ids(), picture.links)
     protected = protected_users(existing, inst.config.protected().users)
-    desired = desire(spec, picture, inst.config, today=inst.today())
+    wanted = desire(spec, picture, inst.config, today=inst.today())
+    settled = settle(name, wanted, existing, store.group_memory(name), inst.config)
+    store.remember_groups(name, settled.memory)
+    desired = settled.desired
     pairing = pair(
         existing,
         desired.users,
@@ -155,7 +159,7 @@ def side_of(inst: Installation, store: Store, target: Target, name: str, picture
         protected=protected,
     )
     rate = chosen.common.rate or target.rate
-    return Side(spec, existing, desired, pairing, protected, store.first_contact(name), rate)
+    return Side(spec, existing, desired, pairing, protected, store.first_contact(name), rate, settled.notes)
 
 
 def _addresses(existing: Existing, picture: Picture) -> pl.DataFrame:

@@ -124,17 +124,25 @@ def test_guests_and_other_accounts_give_nothing_to_a_union():
         {"tenant_key": 1, "aliases": ["b@x.example"], "user_type": "guest"},
         {"tenant_key": 1, "aliases": ["c@x.example"]},
     )
-    assert value(*rows, name="aliases", classes=["human", "guest", "admin"]) == (["a@x.example"], 1, PRECEDENCE)
+    assert value(*rows, name="aliases", classes=["human", "guest", "admin_twin"]) == (["a@x.example"], 1, PRECEDENCE)
 
 
 def test_an_admin_twin_speaks_neither_for_values_nor_for_status():
     """Beside a human's own account another one of theirs gives no value, and neither keeps nor ends them."""
     human = {"tenant_key": 2, "title": "Human", "active": False}
     twin = {"tenant_key": 1, "title": "Admin", "active": True}
-    row = merged(human, twin, classes=["human", "admin"]).row(0, named=True)
+    row = merged(human, twin, classes=["human", "admin_twin"]).row(0, named=True)
     assert (row["title"], row["active"], row["home_key"], row["against"]) == ("Human", False, 1, None)
-    alone = merged(twin, classes=["admin"]).row(0, named=True)
+    alone = merged(twin, classes=["admin_twin"]).row(0, named=True)
     assert (alone["title"], alone["active"], alone["home_key"]) == ("Admin", True, 1)
+
+
+def test_classes_may_come_with_the_links():
+    """Where links say what an account is, nobody has to say it twice."""
+    accounts = frame({"tenant_key": 1, "title": "Admin"}, {"tenant_key": 2, "title": "Human"})
+    plain = matched(accounts)
+    told = Matching(plain.links.with_columns(pl.Series("class", ["admin_twin", "human"])), plain.persons, plain.doubts)
+    assert merge(accounts, told, THREE, MergeSettings(NOW, TODAY)).row(0, named=True)["title"] == "Human"
 
 
 def test_rules_of_every_attribute_fit_into_one_integer():
@@ -156,7 +164,7 @@ ROW = st.fixed_dictionaries(
         "gone": st.sampled_from([None, "absent", "explicit"]),
     },
 )
-KINDS = st.sampled_from(["human", "guest", "service", "admin", None])
+KINDS = st.sampled_from(["human", "guest", "service", "admin_twin", None])
 PEOPLE = st.lists(st.tuples(ROW, st.integers(1, 4), KINDS), min_size=1, max_size=12)
 TENANTS = st.lists(st.sampled_from(["t1", "t2", "t3"]), unique=True, max_size=3).map(tuple)
 RULE = st.builds(
@@ -177,7 +185,7 @@ def expected(mine, rules):
     for (key, row, kind), ours in zip(mine, own, strict=True):
         beside = any(own) and not ours
         silent = row["tenant_key"] == 3
-        standing = 8 * silent + 4 * beside + 2 * (row.get("user_type") == "guest") + (row.get("gone") is not None)
+        standing = 8 * silent + 16 * beside + 2 * (row.get("user_type") == "guest") + (row.get("gone") is not None)
         ranked.append((standing, row["tenant_key"], row.get("active") is False, f"n{key}", key, row, kind, silent))
     ranked.sort(key=lambda each: each[:5])
     kind = ranked[0][6]
