@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import re
 import unicodedata
 
 import polars as pl
 
 from core.names import folded
-from core.picture import TargetSpec, Trouble
+from core.picture import TargetSpec, Trouble, accepts
 
 # Every target holds names in a column of 255 characters (atlassian-targets.md, section 7, row 4).
 LONGEST = 255
 MARK = 9  # characters of the mark of a shortened name: a dash and eight hex digits
+# Controls and format characters: two names that look alike would be two groups.
+UNSEEN = "[\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]"
 SHOWN = 5  # names that a problem lists
 
 
@@ -39,7 +42,7 @@ def unfit(name: str) -> str | None:
         return f"it has {len(name)} characters, and {LONGEST} fit (`too_long: shorten` cuts it)"
     if name != name.strip():
         return "it begins or ends with a blank"
-    if any(unicodedata.category(letter) in {"Cc", "Cf", "Zl", "Zp"} for letter in name):
+    if re.search(UNSEEN, name):
         return "it holds a character that nobody can see"
     return None
 
@@ -47,8 +50,12 @@ def unfit(name: str) -> str | None:
 def without_unfit(target: TargetSpec, rows: pl.DataFrame, troubles: list[Trouble]) -> pl.DataFrame:
     """Rows whose names the target takes; the others wait, with every row that would land on the same name."""
     held: set[str] = set()
-    for name, form, line in rows.select("name", "form", "line").unique().sort("name", "line").iter_rows():
-        if why := unfit(name) or target.refuses_group_name(name):
+    names = rows.select("name", "form", "line").unique().sort("name", "line")
+    odd = (names.get_column("name").str.len_chars() > LONGEST) | names.get_column("name").str.contains(UNSEEN)
+    if target.refuses_group_name is accepts:
+        names, odd = names.filter(odd), odd.filter(odd)
+    for (name, form, line), strange in zip(names.iter_rows(), odd.to_list(), strict=True):
+        if why := (strange and unfit(name)) or target.refuses_group_name(name):
             held.add(form)
             troubles.append(
                 Trouble(

@@ -171,6 +171,8 @@ def _moving(
 
 def _over(moved: pl.DataFrame, existing: Existing) -> pl.DataFrame:
     """`old`: forms of old groups that nobody of ours is in any more. The move is over, and is forgotten."""
+    if moved.is_empty():
+        return moved.select("old")
     peopled = _holders(existing, "key").select("key").unique()
     return moved.join(peopled, on="key", how="anti").select("old").unique()
 
