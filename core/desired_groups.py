@@ -222,22 +222,30 @@ def _memberships(
         .join(active, on="person_key", how="semi")
     )
     numbers = rows.filter(pl.col("group_key").is_not_null()).select("group_no", "side", "group_key", "combine")
-    plain = numbers.filter(pl.col("combine") == "union")
-    found = [_edges(ask.picture.effective, plain, carrying)]
+    plain = pl.col("combine") == "union"
+    parts = [_edges(ask.picture.effective, numbers.filter(plain), carrying).select("group_no", "person_key")]
+    mixed = (
+        [_edges(ask.picture.effective, numbers.filter(~plain), carrying)]
+        if (numbers["combine"] != "union").any()
+        else []
+    )
     for place, number, group_no, combine in (
         rows.filter(pl.col("group_key").is_null()).select("rule", "side", "group_no", "combine").iter_rows()
     ):
-        crowd = crowds[place, number].join(carrying, on="account_key")
-        head = pl.select(group_no=pl.lit(group_no, pl.Int32), side=pl.lit(number, pl.Int32), combine=pl.lit(combine))
-        found.append(
-            crowd.select("person_key").join(head, how="cross").select("group_no", "side", "person_key", "combine")
+        crowd = (
+            crowds[place, number]
+            .join(carrying, on="account_key")
+            .select(
+                pl.lit(group_no, pl.Int32).alias("group_no"),
+                pl.lit(number, pl.Int32).alias("side"),
+                "person_key",
+                combine=pl.lit(combine),
+            )
         )
-    mixed = numbers.filter(pl.col("combine") != "union")
-    if mixed.height:
-        found.append(_edges(ask.picture.effective, mixed, carrying))
-    edges = pl.concat(found)
-    parts = [edges.filter(pl.col("combine") == "union").select("group_no", "person_key")]
-    if (edges.get_column("combine") != "union").any():
+        parts += [crowd.select("group_no", "person_key")] if combine == "union" else []
+        mixed += [crowd] if combine != "union" else []
+    if mixed:
+        edges = pl.concat(mixed)
         parts += [_in_all(edges, rows), _as_first_says(edges, rows, ask.picture, carrying)]
     members = pl.concat(parts)
     packed = (

@@ -68,7 +68,7 @@ def decide(
 ) -> Decision:
     """`order`: rows of `merge.ranked`, persons together, each person's first row at `start`."""
     said = _said(accounts, order, tenants, status, today)
-    again = rehires(said, accounts, start)
+    again = rehires(said, accounts, start, {each.tenant_key: each.employee_number_issuer for each in tenants})
     former = np.zeros(order.height, dtype=np.bool_)
     former[again.filter("elsewhere").get_column("old").to_numpy()] = True
     said = said.with_columns(pl.Series("former", former))
@@ -96,7 +96,7 @@ def decide(
     chosen = said[at].with_columns(
         pl.Series("nobody", nobody), active_now=pl.Series(on[at] | nobody), person=pl.int_range(len(start))
     )
-    told = reasons(chosen, said, start, again)
+    told = reasons(chosen, said, start, again, {each.tenant_key: each.name for each in tenants})
     active = chosen.get_column("active_now").alias("active")
     return Decision(
         home_key=_unless(order.get_column("account_key").gather(home), lost),
@@ -128,8 +128,6 @@ def _said(
     facts = pl.DataFrame(
         {
             "tenant_key": [each.tenant_key for each in tenants],
-            "tenant": [each.name for each in tenants],
-            "issuer": [each.employee_number_issuer for each in tenants],
             "may": [Right.DEACTIVATE in each.may for each in tenants],
             "trusted": [each.trusted for each in tenants],
             "authoritative": [each.authoritative for each in tenants],

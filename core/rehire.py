@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -20,11 +22,12 @@ REHIRE: dict[str, pl.DataType] = {
 }
 
 
-def rehires(said: pl.DataFrame, accounts: pl.DataFrame, start: Ints) -> pl.DataFrame:
+def rehires(said: pl.DataFrame, accounts: pl.DataFrame, start: Ints, issuers: Mapping[int, str]) -> pl.DataFrame:
     """REHIRE, of members alone. `said`: what each account says, persons together, each one's first row at `start`.
 
-    In one tenant an enabled account replaces a disabled or ended one. In another tenant it does only where the old
-    account ended or was deleted, not merely disabled, and the new one began no sooner: a disable at home is no rehire.
+    `issuers`: of HR numbers, by tenant_key. In one tenant an enabled account replaces a disabled or ended one. In another
+    tenant it does only where the old account ended or was deleted, not merely disabled, and the new one began no sooner:
+    a disable at home is no rehire.
     """
     member = ~(said.get_column("guest") | said.get_column("beside") | said.get_column("retired")).to_numpy()
     stance = said.get_column("stance").to_numpy()
@@ -35,13 +38,12 @@ def rehires(said: pl.DataFrame, accounts: pl.DataFrame, start: Ints) -> pl.DataF
         return pl.DataFrame(schema=REHIRE)
     person = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(stance))))
     rows = np.flatnonzero((here | over) & both[person])
-    facts = said.select("tenant_key", "issuer", "stance", "starts_on", "ends_on", "disabled_at", "deleted_at", "place")[
-        rows
-    ]
+    facts = said.select("tenant_key", "stance", "starts_on", "ends_on", "disabled_at", "deleted_at", "place")[rows]
     of_account = accounts.select("employee_number", "created_at")[facts.get_column("place")]
     facts = facts.with_columns(
         pl.Series("row", rows),
         pl.Series("person", person[rows]),
+        issuer=pl.col("tenant_key").replace_strict(issuers, return_dtype=pl.String),
         number=employee_numbers(of_account.get_column("employee_number")),
         began=pl.coalesce("starts_on", of_account.get_column("created_at").dt.date()),
         ended=pl.coalesce("ends_on", pl.col("deleted_at").dt.date(), pl.col("disabled_at").dt.date()),

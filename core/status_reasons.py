@@ -5,6 +5,8 @@ Words are made for the few whose accounts do not agree; everybody else is active
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -14,8 +16,14 @@ Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 TOLD: dict[str, pl.DataType] = {"reason": pl.String(), "kept_by": pl.Int16(), "against": pl.String()}
 
 
-def reasons(chosen: pl.DataFrame, said: pl.DataFrame, start: Ints, again: pl.DataFrame) -> pl.DataFrame:
-    """TOLD, a row a person. `chosen`: the row that decided each, with person, active_now, nobody; `again`: `rehire.REHIRE`."""
+def reasons(
+    chosen: pl.DataFrame, said: pl.DataFrame, start: Ints, again: pl.DataFrame, names: Mapping[int, str]
+) -> pl.DataFrame:
+    """TOLD, a row a person.
+
+    `chosen`: the row that decided each, with person, active_now, nobody; `said`: what every account says; `again`:
+    `rehire.REHIRE`; `names`: of tenants by key.
+    """
     counts = ~said.get_column("guest") & ~said.get_column("beside") & ~said.get_column("former")
     counts &= ~said.get_column("retired")
     here = (counts & said.get_column("on") & ~said.get_column("silent") & (said.get_column("stance") == ON)).to_numpy()
@@ -34,10 +42,11 @@ def reasons(chosen: pl.DataFrame, said: pl.DataFrame, start: Ints, again: pl.Dat
     people = np.flatnonzero(told)
     person = np.repeat(np.arange(len(start)), np.diff(np.append(start, said.height)))
     mine = np.flatnonzero(told[person] & (here | off))
-    rows = said[mine].with_columns(pl.Series("person", person[mine]), here=pl.Series(here[mine]))
+    name = pl.col("tenant_key").replace_strict(names, return_dtype=pl.String).alias("tenant")
+    rows = said[mine].with_columns(name, pl.Series("person", person[mine]), here=pl.Series(here[mine]))
     voices = _voices(rows)
-    shown = chosen[people].with_columns(unsure=unsure.gather(pl.Series(people)))
-    shown = shown.with_columns(_came_back(shown, said, again))
+    shown = chosen[people].with_columns(name, unsure=unsure.gather(pl.Series(people)))
+    shown = shown.with_columns(_came_back(shown, said.select("tenant_key"), again, name))
     shown = shown.join(voices, on="person", how="left", maintain_order="left")
     shown = shown.select("person", _reason(), _kept_by(), _against())
     whole = pl.select(person=pl.int_range(len(start)))
@@ -63,12 +72,12 @@ def _voices(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _came_back(shown: pl.DataFrame, said: pl.DataFrame, again: pl.DataFrame) -> pl.Series:
+def _came_back(shown: pl.DataFrame, said: pl.DataFrame, again: pl.DataFrame, name: pl.Expr) -> pl.Series:
     """`rehired on …` for those whose new account stands in the place of an old one."""
     none = pl.Series("back", [None], dtype=pl.String).new_from_index(0, shown.height)
     if again.is_empty():
         return none
-    old, new = said[again.get_column("old")], said[again.get_column("new")]
+    old, new = (said[again.get_column(side)].select(name) for side in ("old", "new"))
     day = "%Y-%m-%d"
     lines = again.select(
         "person",
