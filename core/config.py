@@ -135,7 +135,7 @@ def _near(word: str, known: list[str]) -> str:
 def _problems(error: ValidationError, prefix: str, document: Document, fields: list[str]) -> list[Problem]:
     found = []
     for each in error.errors(include_url=False):
-        place = [part for part in each["loc"] if part != SEVERAL]
+        place = [part for part in each["loc"] if part not in {SEVERAL, "[key]"}]
         path = ".".join([prefix, *(str(part) for part in place)]).strip(".")
         kind = each["type"]
         if kind == "extra_forbidden":

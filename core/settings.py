@@ -188,6 +188,14 @@ class AttributeRule(Strict):
     )
 
 
+def _word(value: object) -> object:
+    """YAML 1.1 reads `on` and `off` as true and false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+AccountState = Annotated[Literal["on", "leave", "suspended", "off", "deleted"], BeforeValidator(_word)]
+
+
 class Status(Strict):
     """Who decides whether a person is active."""
 
@@ -196,7 +204,7 @@ class Status(Strict):
         default="as_account",
         description="people on leave: what their account's own flag says; or kept; or switched off",
     )
-    words: dict[str, Literal["on", "leave", "suspended", "off", "deleted"]] = Field(
+    words: dict[str, AccountState] = Field(
         default_factory=dict, description="what your tenants' own words for the state of an account mean"
     )
 
