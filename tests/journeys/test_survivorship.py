@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from sandbox.serve import Sandbox
@@ -61,6 +62,18 @@ def test_each_value_has_its_rule_and_its_run(company: Company):
     assert values["aliases"]["made_by"] == "union"
     assert [each["tenant"] for each in values["aliases"]["also"]] == ["hr"]
     assert values["department"]["value"] == "Engines"
+    with duckdb.connect(str(company.folder / ".onefold/snapshots/latest.duckdb"), read_only=True) as con:
+        rows = con.execute(
+            "SELECT attribute, value, tenant, native_id, rule FROM provenance WHERE person_id = ? "
+            "AND attribute IN ('title', 'aliases', 'email', 'active')",
+            [document["person_id"]],
+        ).fetchall()
+    assert rows == [
+        ("active", "true", "corp", "c0", "status"),
+        ("aliases", "[a@corp.example, b@corp.example]", "corp", "c0", "union"),
+        ("email", "user0@corp.example", "corp", "c0", "precedence"),
+        ("title", "Countess", "hr", "h0", "preference"),
+    ]
     first = values["department"]["since_run"]
     hr = [["h0", "42", "b@corp.example", "Countess", "Ops"]]
     company.table("hr.csv", ["id", "emp", "aliases", "title", "department"], hr)
