@@ -137,13 +137,14 @@ def _survivor(
     where, keys = pl.Series(rows.place[at]), rows.account.gather(at)
     if nobody.any():
         where, keys = where.set(pl.Series(nobody), None), keys.set(pl.Series(nobody), None)
-    values = given.gather(where)
     code = None if turns is None else np.where(~nobody & (turns[at] != NOT_PREFERRED), DECLARED, PRECEDENCE)
     if rule.merge == "union":
-        values, several = _united(values, given, rows, score)
-        if several.any():
+        lists, several = _united(given, rows, score)
+        if not lists.is_empty():
+            where = where.scatter(lists.get_column("person"), len(given) + np.arange(lists.height))
+            given = pl.concat([given, lists.get_column("element").alias(given.name)])
             code = np.where(several, UNION, 0 if code is None else code)
-    return values, keys, code
+    return given.gather(where), keys, code
 
 
 def _turns(rule: AttributeRule, rows: _Rows, names: Mapping[str, int]) -> Ints | None:
@@ -163,12 +164,10 @@ def _turn(prefer: Sequence[str], tenant: pl.Series, names: Mapping[str, int]) ->
     return tenant.replace_strict(turn, default=NOT_PREFERRED, return_dtype=pl.Int64).to_numpy()
 
 
-def _united(values: pl.Series, given: pl.Series, rows: _Rows, score: Ints) -> tuple[pl.Series, Bools]:
-    """Lists of several accounts as one, best first, equal elements once; and for whom more than one account gave any."""
+def _united(given: pl.Series, rows: _Rows, score: Ints) -> tuple[pl.DataFrame, Bools]:
+    """`person`, `element`: the lists of several accounts as one, best first, equal elements once; and who got of several."""
     giving = score < NONE_OF_MINE
     several = np.add.reduceat(giving.astype(np.int64), rows.start) > 1
-    if not several.any():
-        return values, several
     person = np.repeat(np.arange(len(rows.start)), np.diff(np.append(rows.start, len(score))))
     chosen = np.flatnonzero(giving & several[person])
     chosen = chosen[np.lexsort((score[chosen], person[chosen]))]
@@ -179,12 +178,9 @@ def _united(values: pl.Series, given: pl.Series, rows: _Rows, score: Ints) -> tu
     long = long.with_columns(form=comparable(long.get_column("element")))
     long = long.unique(["person", "form"], keep="first", maintain_order=True)
     lists = long.group_by("person", maintain_order=True).agg("element", givers=pl.col("row").n_unique())
-    at = lists.get_column("person")
     united = np.zeros(len(rows.start), dtype=np.bool_)
-    united[at.to_numpy()] = (lists.get_column("givers") > 1).to_numpy()
-    table = pl.DataFrame({"person": np.arange(len(values)), "value": values})
-    joined = table.join(lists, on="person", how="left", maintain_order="left")
-    return joined.select(pl.coalesce("element", "value").alias(values.name)).to_series(), united
+    united[lists.get_column("person").to_numpy()] = (lists.get_column("givers") > 1).to_numpy()
+    return lists, united
 
 
 def _fall_back(

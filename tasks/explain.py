@@ -217,9 +217,12 @@ def _add_desired(inst: Installation, snapshot: Snapshot, targets: list[Row], pic
             targets += mine
         users = desired.users.to_dicts()
         wanted = _wanted(users[0], spec, desired.groups, desired.memberships, inst.config) if users else None
+        inside = {each["group"] for each in wanted["groups"]} if wanted else set()
         for each in mine:
             each["desired"] = wanted
-            each["troubles"] = [str(trouble) for trouble in desired.troubles if trouble.persons]
+            each["troubles"] = [
+                str(trouble) for trouble in desired.troubles if trouble.persons or inside & set(trouble.groups)
+            ]
     targets.sort(key=lambda each: str(each["target"]))
 
 

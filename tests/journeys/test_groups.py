@@ -59,8 +59,9 @@ def test_a_renamed_group_is_recognised_and_said(company: Company):
     _, document, _ = company.run("plan")
     assert ("add_member", "user003 in devs") in verbs(document)
     told = company.run("explain", "user000")[1]
-    wanted = next(each for each in told["targets"] if each["target"] == "jira")["desired"]
-    assert [each["group"] for each in wanted["groups"]] == ["devs"]
+    shown = next(each for each in told["targets"] if each["target"] == "jira")
+    assert [each["group"] for each in shown["desired"]["groups"]] == ["devs"]
+    assert ["would be called team now" in each for each in shown["troubles"]] == [True]
 
 
 def test_a_move_takes_everybody_along(company: Company):
