@@ -43,6 +43,7 @@ bench: $(VENV)/.ready  ## figures of the rooms that exist
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/inbox.py
 	$(BIN)/python benchmarks/soon.py
+	$(BIN)/python benchmarks/sources.py
 
 golden: $(VENV)/.ready  ## write the golden files anew; read the diff before you commit it
 	ONEFOLD_GOLDEN=write $(BIN)/python -m pytest tests/golden

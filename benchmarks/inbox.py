@@ -1,7 +1,8 @@
-"""How fast the SCIM inbox takes pushes and answers lookups: `python benchmarks/inbox.py [--users 100000] [--seconds 5]`.
+"""How fast the SCIM inbox takes pushes and answers lookups: `python benchmarks/inbox.py [--users 100000] [--seconds 5] [--store ADDRESS]`.
 
 Starts `onefold serve` on loopback over a filled store and loads it with wrk (a compiled load generator; on Debian the package
-`wrk`) over 8 connections. Writes are durable: every answer comes after the flush of its transaction.
+`wrk`) over 8 connections. Writes are durable: every answer comes after the flush of its transaction. `--store` names a PostgreSQL
+database (postgresql://…), empty and of no other use, in the place of a SQLite file.
 """
 
 from __future__ import annotations
@@ -17,22 +18,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # before this folder: `state` is the package, not this file
 
 from benchmarks.inbox_steady import steady
-from connectors.inbox.asking import Turn
+from connectors.inbox.asking import Turn, closed, every, one
 from connectors.inbox.checkpoint import checkpoint, rebuild
 from connectors.inbox.clock import stamp
 from connectors.inbox.contest import Author
 from connectors.inbox.desk import desk
 from connectors.inbox.directory import InboxTenant, entered
 from connectors.inbox.resources import Write, create
-from connectors.inbox.sqlite import connect, drive_now, transaction
-from connectors.inbox.statements import TURN_CLOSE, TURN_OPEN
+from connectors.inbox.statements import TURN_OPEN
+from connectors.inbox.stores import Database, Where, beside
 from connectors.inbox.tokens import mint
 from connectors.inbox.wire import Limits
 from connectors.source import SourceContext
@@ -74,21 +74,20 @@ end
 )
 
 
-def fill(path: Path, users: int) -> None:
+def fill(where: Where, users: int) -> None:
     """Users and one group of MEMBERS, through the same operations as the service's, in large transactions."""
-    with closing(connect(path)) as con:
-        con.execute("PRAGMA synchronous = OFF")
+    with beside(where) as store:
         for start in range(0, users, 2000):
-            with transaction(con):
-                turn = Turn(1, stamp(), *con.execute(TURN_OPEN, (1,)).fetchone())
+            with store.writing(1):
+                turn = Turn(1, stamp(), *store.do(one(TURN_OPEN, 1)))
                 for place in range(start, min(users, start + 2000)):
-                    drive_now(con, create(_write("User", f"id-{place}", _user(place)))(turn))
-                con.execute(TURN_CLOSE, (turn.seq, turn.users, turn.groups, 1))
-        with transaction(con):
-            turn = Turn(1, stamp(), *con.execute(TURN_OPEN, (1,)).fetchone())
+                    store.do(create(_write("User", f"id-{place}", _user(place)))(turn))
+                store.do(closed(turn))
+        with store.writing(1):
+            turn = Turn(1, stamp(), *store.do(one(TURN_OPEN, 1)))
             members = [{"value": f"id-{place}"} for place in range(MEMBERS)]
-            drive_now(con, create(_write("Group", "big", {"displayName": "big", "members": members}))(turn))
-            con.execute(TURN_CLOSE, (turn.seq, turn.users, turn.groups, 1))
+            store.do(create(_write("Group", "big", {"displayName": "big", "members": members}))(turn))
+            store.do(closed(turn))
 
 
 def _user(place: int) -> dict[str, object]:
@@ -138,15 +137,17 @@ def timed(label: str, began: float) -> None:
     print(f"  {label:<58}{time.perf_counter() - began:8.2f} s")
 
 
-def measure(folder: Path, users: int, seconds: float) -> None:
+def measure(folder: Path, where: Where, users: int, seconds: float) -> None:
     """Everything."""
-    (folder / "onefold.yaml").write_text("directory: bench\ntenants: {corp: {kind: inbox}}\n")
-    path = folder / ".onefold/inbox/inbox.sqlite"
-    with desk(path) as opened:
+    kind = "{kind: inbox, store: env:INBOX_STORE}" if isinstance(where, Database) else "{kind: inbox}"
+    (folder / "onefold.yaml").write_text(f"directory: bench\ntenants: {{corp: {kind}}}\n")
+    if isinstance(where, Database):
+        os.environ["INBOX_STORE"] = where.url
+    with desk(where) as opened:
         opened.do(entered([InboxTenant("corp")]))
         token = opened.do(mint("corp", now=datetime.now(UTC))).text
     began = time.perf_counter()
-    fill(path, users)
+    fill(where, users)
     timed(f"filled with {users:,} users and a group of {MEMBERS:,}", began)
     command = [
         sys.executable,
@@ -187,7 +188,7 @@ def measure(folder: Path, users: int, seconds: float) -> None:
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
-    after(path)
+    after(where)
 
 
 def paced(folder: Path, users: int, seconds: float) -> None:
@@ -202,11 +203,14 @@ def paced(folder: Path, users: int, seconds: float) -> None:
     steady(folder, token, users, seconds)
 
 
-def after(path: Path) -> None:
+def after(where: Where) -> None:
     """What the pipeline and the administrator do with the store."""
-    source = Inbox(
-        InboxSettings(store=path.name), SourceContext("corp", datetime.now(UTC).replace(tzinfo=None), base=path.parent)
-    )
+    now = datetime.now(UTC).replace(tzinfo=None)
+    if isinstance(where, Database):
+        context = SourceContext("corp", now, {"store": where.url})
+        source = Inbox(InboxSettings(store="env:INBOX_STORE"), context)
+    else:
+        source = Inbox(InboxSettings(store=where.name), SourceContext("corp", now, base=where.parent))
     began, rows, cursor = time.perf_counter(), 0, ""
     for listing in (source.accounts, source.groups, source.memberships):
         for page in listing():
@@ -217,15 +221,23 @@ def after(path: Path) -> None:
     timed("delta of nothing", began)
     source.close()
     began = time.perf_counter()
-    checkpoint(path, 1)
+    checkpoint(where, 1)
     timed("checkpoint", began)
-    with closing(connect(path)) as con:  # so that the whole log is replayed
-        con.execute("UPDATE inbox_tenant SET checkpoint_seq = 0")
+    with beside(where) as store:  # so that the whole log is replayed
+        store.do(every("UPDATE inbox_tenant SET checkpoint_seq = 0"))
     began = time.perf_counter()
-    proof = rebuild(path, "corp")
+    proof = rebuild(where, "corp")
     timed(f"rebuild of {proof.events:,} events, {'equal' if proof.equal else 'DIFFERENT'}", began)
-    size = sum(each.stat().st_size for each in path.parent.iterdir()) / 2**20
+    size = store_bytes(where) / 2**20
     print(f"  {'store on the disk':<58}{size:8.0f} MB")
+
+
+def store_bytes(where: Where) -> int:
+    """All that it takes on the disk."""
+    if isinstance(where, Database):
+        with beside(where) as store:
+            return int(store.do(one("SELECT pg_database_size(current_database())"))[0])
+    return sum(each.stat().st_size for each in where.parent.iterdir())
 
 
 def main() -> None:
@@ -233,8 +245,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=5, help="of each load")
-    parser.add_argument("--steady", type=float, default=60, help="seconds at 25 requests a second, twice; 0: none")
+    parser.add_argument(
+        "--steady", type=float, default=60, help="seconds at 25 requests a second, twice; 0: none; SQLite only"
+    )
     parser.add_argument("--only-steady", action="store_true")
+    parser.add_argument("--store", help="postgresql://…; default: a SQLite file")
     chosen = parser.parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores shared with the load generator {generator()}, {CONNECTIONS} connections, "
@@ -242,13 +257,14 @@ def main() -> None:
     )
     folder = Path(tempfile.mkdtemp(prefix="onefold-inbox-"))
     try:
+        where = Database(chosen.store) if chosen.store else folder / ".onefold/inbox/inbox.sqlite"
         if chosen.only_steady:
             pass
         elif shutil.which("wrk") is None:
             print("skipped: wrk is not installed; a load generator in Python would take the core under test")
         else:
-            measure(folder, chosen.users, chosen.seconds)
-        if chosen.steady:
+            measure(folder, where, chosen.users, chosen.seconds)
+        if chosen.steady and not isinstance(where, Database):
             paced(folder, chosen.users, chosen.steady)
     finally:
         shutil.rmtree(folder)

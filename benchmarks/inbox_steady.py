@@ -113,8 +113,8 @@ def steady(folder: Path, token: str, users: int, seconds: float) -> None:
                 ran = f", {runs(folder, environment) - before} syncs" if option == "--sync" else ""
                 heard = json.loads(done.stdout)
                 print(f"  {f'{RATE:g} requests/s for {seconds:g} s, {label}':<58}{told(heard['late'])}{ran}")
-                load = f"load average {os.getloadavg()[0]:.1f}"
-                print(f"  {'  of which the client woke up late itself; ' + load:<58}{told(heard['woke'])}")
+                load = f"  the client's own lateness, load average {os.getloadavg()[0]:.1f}"
+                print(f"  {load:<58}{told(heard['woke'])}")
             finally:
                 served.terminate()
                 served.wait(180)

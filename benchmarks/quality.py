@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # before this folder
 
 from benchmarks.world.labels import Pair, pairs, strong_pairs, true_pairs
 from benchmarks.world.make import make
-from benchmarks.world.people import World, tenants
+from benchmarks.world.people import NOW, World, tenants
+from core.classify import Rules, classify
 from core.frames import DECISION, LINK, PERSON_ID, empty
 from core.match import Matching, MatchSettings, match
 from core.normalise import normalise
@@ -68,12 +69,14 @@ def f1(precision: float, recall: float) -> float:
 
 
 def matched(world: World, decisions: pl.DataFrame | None = None) -> Matching:
-    """The world's accounts as `match` joins them on a first run."""
-    accounts = world.frame()
+    """The world's accounts as `match` joins them on a first run, with the built-in classes."""
+    accounts, facts = world.frame(), list(tenants().values())
+    normalised = normalise(accounts)
     return match(
         accounts,
-        normalise(accounts),
-        list(tenants().values()),
+        normalised,
+        facts,
+        classes=classify(accounts, normalised, facts, Rules({}), today=NOW.date()).classes,
         links=empty(LINK),
         persons=empty(PERSON_ID),
         decisions=empty(DECISION) if decisions is None else decisions,

@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from connectors.address import origin, secrets_of, shown
 from connectors.answer import Answer
-from connectors.pacing import Pace, blocked, retry_after
+from connectors.auth import Credential
+from connectors.pacing import Pace, retry_after
+from connectors.throttling import Throttled, Throttling
 from core.errors import RefusedError, TerminalError, TransientError
 
 __all__ = ["Answer", "Http", "UnknownOutcome"]
@@ -24,6 +27,7 @@ MAX_BYTES = 128 * 1024 * 1024  # the largest honest page (a Crowd membership str
 REDIRECTS = 3
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
+DATA_CENTER = Throttling()  # 429 with Retry-After, as most vendors have it
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -36,8 +40,9 @@ class Http:
     """A client of one system, for up to `connections` threads at once.
 
     `place` ({"tenant": name} or {"target": name}) goes into every error. `rate` is in requests per second. A request is
-    tried `retries` times more on 429, 503, 5xx, timeouts and resets, waiting at most `max_wait_seconds` in all. Cookies
-    are never kept (a session cookie makes Data Center treat us as a browser, past its limiter), redirects never leave the
+    tried `retries` times more when throttled, and on 503, 5xx, timeouts and resets, waiting at most `max_wait_seconds` in
+    all (default: what `throttling` says). `credential` gives the headers that say who we are; after a 401 it is asked once
+    for others. `secrets` are never shown, whatever a vendor's error says. Cookies are never kept (a session cookie makes Data Center treat us as a browser, past its limiter), redirects never leave the
     host, TLS is verified, proxies and `.netrc` of the environment are not used.
     """
 
@@ -48,6 +53,9 @@ class Http:
         place: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
+        credential: Credential | None = None,
+        secrets: Collection[str] = (),
+        throttling: Throttling = DATA_CENTER,
         ca_bundle: str | None = None,
         proxy: str | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -56,16 +64,18 @@ class Http:
         connections: int = 10,
         retries: int = 4,
         sleep: Callable[[float], None] = time.sleep,
-        max_wait_seconds: float = 120.0,
+        max_wait_seconds: float | None = None,
     ) -> None:
         self.place: dict[str, Any] = dict(place)
         self.base_url = base_url.rstrip("/")
         self._origin = self._checked_origin(self.base_url)
-        self._retries, self._sleep, self._max_wait = retries, sleep, max_wait_seconds
+        self._retries, self._sleep, self._throttling = retries, sleep, throttling
+        self._max_wait = throttling.longest_seconds if max_wait_seconds is None else max_wait_seconds
+        self._credential = credential
         self._pace = Pace(rate)
         self._lock = threading.Lock()
         self._requests = 0
-        self._secrets = _secrets_of(headers or {}, *(auth or ())[1:])
+        self._secrets = secrets_of(headers or {}, *(auth or ())[1:], *secrets)
         self._client = httpx.Client(
             headers={"Accept": "application/json", "User-Agent": "onefold", **self._sendable(headers or {})},
             auth=auth,
@@ -114,12 +124,12 @@ class Http:
         answer, TransientError when the patience ends.
         """
         again = method.upper() in IDEMPOTENT if safe is None else safe
-        url, what = self._url(path), f"{method} {self._shown(path, params)}"
+        url, what = self._url(path), f"{method} {shown(path, params)}"
         waited = 0.0
         for attempt in range(self._retries + 1):
             failure, wish = None, None
             try:
-                answer = self._send(method, url, what, params=params, json=json, content=content, headers=headers)
+                answer = self._admitted(method, url, what, params=params, json=json, content=content, headers=headers)
             except NOT_SENT as error:
                 failure = TransientError(
                     f"{what} could not be sent: {error}", remedy="Check url, proxy and ca_bundle", **self.place
@@ -129,10 +139,13 @@ class Http:
                 failure = self._lost(f"{what} got no answer: {type(error).__name__} {error}".rstrip(), again=again)
                 failure.__cause__ = error
             else:
-                failure = self._judged(answer, ok, again=again)
+                late = self._throttling.classify(answer)
+                failure = self._judged(answer, ok, late, again=again)
                 if failure is None:
                     return answer
-                wish = retry_after(answer.headers)
+                wish = late.wait_seconds if late else retry_after(answer.headers)
+                if late and wish is None:  # refused calls are counted too: everybody stays away for a while
+                    wish = _backoff(attempt, self._throttling.first_seconds)
             if isinstance(failure, UnknownOutcome) or attempt == self._retries:
                 raise failure
             pause = wish if wish is not None else _backoff(attempt)
@@ -144,6 +157,17 @@ class Http:
             waited += pause
             self._sleep(pause)
         raise AssertionError  # the last attempt returned or raised
+
+    def _admitted(self, method: str, url: str, what: str, *, headers: Mapping[str, str] | None, **more: Any) -> Answer:
+        """One request under the credential; after a 401 once more, if the credential can be renewed."""
+        if self._credential is None:
+            return self._send(method, url, what, headers=headers, **more)
+        sent = self._credential.headers()
+        answer = self._send(method, url, what, headers={**(headers or {}), **sent}, **more)
+        if answer.status == 401 and self._credential.renew(sent):
+            sent = self._credential.headers()
+            answer = self._send(method, url, what, headers={**(headers or {}), **sent}, **more)
+        return answer
 
     def _send(self, method: str, url: str, what: str, *, headers: Mapping[str, str] | None, **more: Any) -> Answer:
         """One request and, for reads, its redirects within the host."""
@@ -160,12 +184,14 @@ class Http:
                     self._requests += 1
                 with self._client.stream(method, url, headers=self._sendable(headers or {}), **more) as response:
                     seen = response.headers
-                    secrets = self._secrets + _secrets_of(headers or {})
+                    secrets = self._secrets + secrets_of(headers or {})
                     answer = Answer(response.status_code, seen, self._body(response, what), what, self.place, secrets)
             except httpx.LocalProtocolError:
                 raise self._unsendable("a header") from None  # its text would show the header's value
             finally:
                 self._pace.landed(seen)
+            if foreseen := self._throttling.foresee(seen):
+                self._pace.pause(foreseen)
             if answer.status not in {301, 302, 303, 307, 308} or "location" not in answer.headers:
                 return answer
             url = self._redirected(method, url, answer)
@@ -183,18 +209,18 @@ class Http:
             parts.append(part)
         return b"".join(parts)
 
-    def _judged(self, answer: Answer, ok: Collection[int], *, again: bool) -> TransientError | None:
+    def _judged(
+        self, answer: Answer, ok: Collection[int], late: Throttled | None, *, again: bool
+    ) -> TransientError | None:
         """None when the answer is the caller's; an error to retry. Raises what a retry cannot mend."""
-        if answer.status == 429:
-            if blocked(answer.headers):
+        if late is not None:
+            if late.for_ever:
                 raise RefusedError(
                     f"{answer.what}: the vendor's rate limiter has blocked this account",
                     remedy="Exempt the sync account from rate limiting, or raise its limit",
                     **self.place,
                 )
-            return TransientError(
-                f"{answer.what} is throttled (429)", retry_after=retry_after(answer.headers), **self.place
-            )
+            return TransientError(f"{answer.what} {late.why}", retry_after=late.wait_seconds, **self.place)
         if answer.html and answer.status < 300:  # a proxy or a login page answered, whatever status was hoped for
             return self._lost(f"{answer.what} gave a web page instead of data ({answer.status})", again=again)
         if answer.status in ok:
@@ -217,10 +243,10 @@ class Http:
 
     def _redirected(self, method: str, url: str, answer: Answer) -> str:
         there = httpx.URL(url).join(answer.headers["location"])
-        origin = self._origin_of(str(there))
-        if origin != self._origin or method not in {"GET", "HEAD"}:
+        where = origin(str(there))
+        if where != self._origin or method not in {"GET", "HEAD"}:
             raise RefusedError(
-                f"{answer.what} is redirected to {origin}",
+                f"{answer.what} is redirected to {where}",
                 remedy="A credential is never sent elsewhere: write the final address into `url`",
                 **self.place,
             )
@@ -229,9 +255,9 @@ class Http:
     def _url(self, path: str) -> str:
         if not path.lower().startswith(("http://", "https://")):
             return f"{self.base_url}/{path.lstrip('/')}"
-        if self._origin_of(path) != self._origin:
+        if origin(path) != self._origin:
             raise RefusedError(
-                f"the next page is said to be at {self._origin_of(path)}",
+                f"the next page is said to be at {origin(path)}",
                 remedy="A credential is never sent elsewhere: check `url`, and the vendor's own base URL",
                 **self.place,
             )
@@ -246,13 +272,7 @@ class Http:
                 remedy="Write https://host/path, without a user or password in it",
                 **self.place,
             )
-        return self._origin_of(url)
-
-    @staticmethod
-    def _origin_of(url: str) -> str:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return f"{parts.scheme}://{parts.hostname}:{port}"
+        return origin(url)
 
     def _sendable(self, headers: Mapping[str, str]) -> dict[str, str]:
         for name, value in headers.items():
@@ -280,22 +300,8 @@ class Http:
                 **self.place,
             ) from error
 
-    @staticmethod
-    def _shown(path: str, params: Mapping[str, Any] | None) -> str:
-        """The path with the names of the query, never its values."""
-        parts = urlsplit(path)
-        names = [pair.partition("=")[0] for pair in parts.query.split("&") if pair] + list(params or {})
-        return f"{parts.path}?{'&'.join(f'{name}=…' for name in names)}" if names else parts.path
 
-
-def _secrets_of(headers: Mapping[str, str], *more: str) -> tuple[str, ...]:
-    """What must never be shown: credentials as they are sent, longest first."""
-    sent = [*more, *(value for name, value in headers.items() if name.lower() == "authorization")]
-    words = {word for each in sent for word in (each, each.rpartition(" ")[2]) if len(word) > 3}
-    return tuple(sorted(words, key=lambda word: (-len(word), word)))
-
-
-def _backoff(attempt: int) -> float:
+def _backoff(attempt: int, first_seconds: float = FIRST_BACKOFF_SECONDS) -> float:
     """Seconds before try `attempt` + 1: doubling, with jitter so that threads do not return in step."""
-    longest: float = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0**attempt)
+    longest: float = min(LONGEST_BACKOFF_SECONDS, first_seconds * 2.0**attempt)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

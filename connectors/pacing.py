@@ -65,10 +65,10 @@ class Pace:
 
     def landed(self, headers: Mapping[str, str]) -> None:
         """Learns from the headers of an answer; pass none when there was no answer."""
-        limit = _number(headers.get("x-ratelimit-limit"))
-        fill = _number(headers.get("x-ratelimit-fillrate"))
-        interval = _number(headers.get("x-ratelimit-interval-seconds"))
-        remaining = _number(headers.get("x-ratelimit-remaining"))
+        limit = number(headers.get("x-ratelimit-limit"))
+        fill = number(headers.get("x-ratelimit-fillrate"))
+        interval = number(headers.get("x-ratelimit-interval-seconds"))
+        remaining = number(headers.get("x-ratelimit-remaining"))
         with self._lock:
             self._flying -= 1
             if not (limit and fill and interval):
@@ -93,14 +93,14 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     moment = now or datetime.now(UTC)
     value = headers.get("retry-after", "").strip()
     if value:
-        seconds = _number(value)
+        seconds = number(value)
         if seconds is None:
             at = _http_date(value)
             seconds = (at - moment).total_seconds() if at else None
         if seconds is not None and seconds > 0:
             return seconds
     reset = headers.get("x-ratelimit-reset") or headers.get("x-rate-limit-reset")
-    at = _instant(reset) if reset else None
+    at = instant(reset) if reset else None
     if at is not None and (seconds := (at - moment).total_seconds()) > 0:
         return seconds
     return None
@@ -109,10 +109,11 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 def blocked(headers: Mapping[str, str]) -> bool:
     """True when the vendor gives this account no requests at all (limit 0, or a wait that no one will live to see)."""
     wait = retry_after(headers)
-    return _number(headers.get("x-ratelimit-limit")) == 0 or (wait is not None and wait > ABSURD_SECONDS)
+    return number(headers.get("x-ratelimit-limit")) == 0 or (wait is not None and wait > ABSURD_SECONDS)
 
 
-def _number(text: str | None) -> float | None:
+def number(text: str | None) -> float | None:
+    """A header's number, or None where it is none."""
     try:
         number = float(text) if text else None
     except ValueError:
@@ -128,8 +129,9 @@ def _http_date(text: str) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _instant(text: str) -> datetime | None:
-    epoch = _number(text)
+def instant(text: str) -> datetime | None:
+    """A moment written as epoch seconds or ISO 8601 (UTC where no zone is said), or None."""
+    epoch = number(text)
     try:
         if epoch is not None:
             return datetime.fromtimestamp(epoch, UTC)

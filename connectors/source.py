@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
+from core.errors import RefusedError
 from core.model import JSON
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Page:
     A frame may hold `present` itself; without it, every row speaks of every column of the frame. A membership whose
     `member_kind` is null is a group's when its id is a group's and no account's; the runner finds out.
     `received` is the number of records in the vendor's answer, rejected ones included. `total` is the vendor's claim for
-    the whole listing, `cursor` where the next page starts (None on the last page), `cursor_after` on the last page of a
+    the whole listing (`total_lags`: from an index that is behind, so that a small difference is a doubt and no gap), `cursor` where the next page starts (None on the last page), `cursor_after` on the last page of a
     listing with deltas: where the next delta read starts. `warnings` are doubts that make the verdict `suspect` at least,
     `gaps` say that rows are missing and make it `partial`.
     """
@@ -57,6 +58,15 @@ class Page:
     rejected: Sequence[Rejected] = ()
     warnings: Sequence[str] = ()
     gaps: Sequence[str] = ()
+    total_lags: bool = False
+
+
+class CursorLost(RefusedError):  # noqa: N818 - what became of it, which is no failure: a full read follows
+    """The vendor no longer serves a cursor. Full reads that are forced on many tenants at once are spread over `spread_seconds`."""
+
+    def __init__(self, problem: str, *, spread_seconds: float = 0.0, **place: str | None) -> None:
+        self.spread_seconds = spread_seconds
+        super().__init__(problem, **place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +81,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What the runner gives a source: its tenant's name, resolved secrets by field, an httpx transport for tests, the base folder of relative paths."""
+    """What the runner gives a source: its tenant's name, resolved secrets by field, the base folder of relative paths, an httpx transport for tests, the state folder."""
 
     tenant: str
     now: datetime
     secrets: Mapping[str, str] = field(default_factory=dict)
     base: Path = Path()
     transport: httpx.BaseTransport | None = None
+    state: Path | None = None
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Reads one tenant. `needs` names the vendor permissions in the vendor's words."""
+    """Reads one tenant. `needs` names the vendor permissions in the vendor's words.
+
+    A source may also say `knows_all = False` (it tells only of what it was told), `last_word_counts = True` (its listings
+    legally tell of one object several times; the later word counts) and `full_every` (deltas may not go on for longer).
+    """
 
     Settings: ClassVar[type[BaseModel]]
     needs: ClassVar[tuple[str, ...]]
@@ -108,11 +123,19 @@ class Source(Protocol):
 
 @runtime_checkable
 class ReadsDelta(Protocol):
-    """Can read only what moved since a cursor; raises RefusedError when the cursor is no longer served (a full read follows)."""
+    """Can read only what moved since a cursor; raises CursorLost when the cursor is no longer served (a full read follows)."""
 
     def delta(self, cursor: str) -> Iterator[Page]:
         """Pages of any object; the last page carries `cursor_after`."""
         ...
+
+
+@runtime_checkable
+class ReadsOne(Protocol):
+    """Can read one account by its id, cheaply and at once."""
+
+    def one(self, native_id: str) -> Iterator[Page]:
+        """Pages of accounts with that account as it is now, or its tombstone. No row: it was not found, which proves nothing."""
 
 
 @runtime_checkable

@@ -284,6 +284,12 @@ def _cross_checks(
             say(f"precedence.{place}", f"tenant {name!r} does not exist", _near(name, names))
     problems += attribute_checks(settings, names, document)
     problems += group_checks(settings, names, target_names, document)
+    for issuer, members in settings.match.issuers.items():
+        for place, name in enumerate(members):
+            if name not in names:
+                say(f"match.issuers.{issuer}.{place}", f"tenant {name!r} does not exist", _near(name, names))
+            elif sum(name in others for others in settings.match.issuers.values()) > 1:
+                say(f"match.issuers.{issuer}.{place}", f"tenant {name!r} has two issuers", "Name each tenant once")
     owners: dict[str, str] = {}
     for name, tenant in tenants.items():
         for domain in tenant.common.verified_domains:

@@ -8,7 +8,7 @@ import polars as pl
 
 from core.config import Config
 from core.desired_groups import groups_of
-from core.desired_users import in_scope, mapped, name_troubles, rights, users_of
+from core.desired_users import in_scope, mapped, name_troubles, of_class, rights, users_of
 from core.frames import DESIRED_GROUP, DESIRED_MEMBERSHIP, DESIRED_USER, PERSON, empty
 from core.picture import Desired, Picture, TargetSpec, Trouble, accepts
 
@@ -24,7 +24,7 @@ def desire(target: TargetSpec, picture: Picture, config: Config, *, today: date)
     people = persons.join(rights(picture), on="person_key", how="left", maintain_order="left")
     people = people.with_columns(in_scope(target, picture, persons, config, today, troubles))
     people = people.with_columns(mapped(target, persons, config, today, troubles).get_columns())
-    users = users_of(people)
+    users = users_of(people.with_columns(of_class=of_class(persons, config)))
     troubles += name_troubles(target, users)
     groups, memberships, sources = groups_of(target, picture, users, config, today, troubles)
     return Desired(users, groups, memberships, tuple(troubles), sources)

@@ -103,10 +103,10 @@ def _as_first_says(edges: pl.DataFrame, rows: pl.DataFrame, picture: Picture, ca
 
 
 def _standing(picture: Picture) -> pl.DataFrame:
-    """account_key of accounts that may carry memberships: there, not disabled in their own tenant, and their human's own."""
-    there = picture.accounts.filter(pl.col("gone").is_null() & pl.col("active").fill_null(value=True))
-    standing = there.select("account_key")
-    if "class" not in picture.links.columns:
-        return standing
+    """account_key of accounts that may carry memberships: there, not disabled in their own tenant, and their human's own.
+
+    What an administrator holds with a second account is kept away from the daily one on purpose.
+    """
+    here = picture.accounts.filter(pl.col("gone").is_null() & pl.col("active").fill_null(value=True))
     others = picture.links.filter(beside(picture.links)).select("account_key")
-    return standing.join(others, on="account_key", how="anti")
+    return here.select("account_key").join(others, on="account_key", how="anti")

@@ -9,7 +9,7 @@ import polars as pl
 from core.config import Config
 from core.expression import evaluate
 from core.frames import DESIRED_USER, PERSON_ATTRIBUTES, PUSHED, conform
-from core.model import Evidence, Right, TenantMode
+from core.model import AccountClass, Evidence, Right, TenantMode
 from core.names import folded
 from core.picture import Picture, TargetSpec, Trouble, accepts, tell
 
@@ -51,7 +51,8 @@ def rights(picture: Picture) -> pl.DataFrame:
 
 
 def _person_frame(persons: pl.DataFrame) -> pl.DataFrame:
-    return persons.select("person_id", *PERSON_ATTRIBUTES)
+    """What `person.…` may read."""
+    return persons.select("person_id", *PERSON_ATTRIBUTES, pl.col("person_class").alias("class"))
 
 
 def in_scope(
@@ -63,7 +64,13 @@ def in_scope(
         if expression is not None:
             inside &= _holds(path, expression, picture, persons, config, today, troubles)
     inside &= _included(picture, persons, config, today, troubles)
-    return inside.alias("in_scope")
+    return (inside & of_class(persons, config)).alias("in_scope")
+
+
+def of_class(persons: pl.DataFrame, config: Config) -> pl.Series:
+    """True for persons of a class that becomes users; a class nobody told yet is a human's."""
+    wanted = [each.value for each in config.settings.classes.desired]
+    return persons.get_column("person_class").fill_null(AccountClass.HUMAN.value).is_in(wanted)
 
 
 def _holds(
@@ -87,7 +94,9 @@ def _holds(
         tell(path, done.failed.get("value"), values.null_count(), config, troubles)
         return values.fill_null(value=True)
     rows = (
-        picture.links.select("account_key", "person_key").join(picture.accounts, on="account_key").sort("account_key")
+        picture.links.select("account_key", "person_key", "class")
+        .join(picture.accounts, on="account_key")
+        .sort("account_key")
     )
     spread = rows.select("person_key").join(persons, on="person_key", how="left", maintain_order="left")
     done = evaluate(
@@ -177,9 +186,15 @@ def users_of(people: pl.DataFrame) -> pl.DataFrame:
     reason = (
         pl.when(inactive)
         .then(pl.col("status_reason"))
+        .when(~pl.col("of_class"))
+        .then(pl.format("of class {}, which `classes.desired` does not name", "person_class"))
         .when(~pl.col("in_scope"))
         .then(pl.lit("out of scope"))
         .otherwise(pl.lit(None, dtype=pl.String))
+    )
+    # Inactive on no tenant's word is inactive by an override: no tenant's rights bind the one who set it.
+    people = people.with_columns(
+        may_deactivate=pl.col("may_deactivate") | (inactive & pl.col("status_tenant").is_null())
     )
     users = people.filter(pl.col("may_create") | pl.col("may_update") | pl.col("may_deactivate")).select(
         "person_key",

@@ -109,6 +109,18 @@ LINK: dict[str, pl.DataType] = {
     "person_key": pl.Int32(),
     "rule": pl.String(),  # founding, or the tier that joined it
     "evidence": pl.String(),  # the shared key, e.g. "email ada@corp.example"
+    "class": pl.String(),  # what the account is: a word of AccountClass; null in links of before classes were told
+}
+CLASS: dict[str, pl.DataType] = {"account_key": pl.Int32(), "class": pl.String()}
+# What became of persons: `founded`, `split`, `merged`, `moved`, `returned` (see `match_lineage`). One row an event.
+LINEAGE: dict[str, pl.DataType] = {
+    "event": pl.String(),
+    "person_from": pl.String(),  # person_id; null where nobody was there before
+    "person_to": pl.String(),  # person_id of who holds the accounts now
+    "accounts": pl.Int32(),  # how many moved
+    "continues": pl.String(),  # person_id of the one that keeps the id
+    "reason": pl.String(),
+    "edge": pl.String(),  # the evidence that joined, or the edge that was refused
 }
 PERSON_ID: dict[str, pl.DataType] = {
     "person_key": pl.Int32(),
@@ -127,7 +139,7 @@ DOUBT: dict[str, pl.DataType] = {
 }
 # What a human should look at: one row a pair, account_a < account_b. `waterfall`: JSON, what the score is made of; null: nothing.
 REVIEW: dict[str, pl.DataType] = {**DOUBT, "waterfall": pl.String()}
-# Decisions that shaped the links of now, account_a < account_b; links before `since_run` know nothing of them (null: not saved yet).
+# Decisions that shaped the links of now, account_a < account_b; `since_run`: the run that first obeyed them (null: this one).
 DECIDED: dict[str, pl.DataType] = {**DECISION, "since_run": pl.Int32()}
 # What runs from `from_run` up to, not including, `to_run` made of this account's link came of decisions that were undone since.
 UNDONE: dict[str, pl.DataType] = {"account_key": pl.Int32(), "from_run": pl.Int32(), "to_run": pl.Int32()}
@@ -149,6 +161,7 @@ PERSON: dict[str, pl.DataType] = {
     "status_tenant": pl.Int16(),
     "status_reason": pl.String(),
     "doubtful": pl.Boolean(),  # a veto split this person's component: what reduces or grants access waits
+    "person_class": pl.String(),  # of its most human account; `person.class` in SQL
     "rules": pl.UInt64(),  # how each value came to stand, two bits an attribute in their order (`survive.PRECEDENCE` …)
     "kept_by": pl.Int16(),  # the one tenant that keeps the person active while others say off; null where nobody differs
     "against": pl.String(),  # names of the tenants that say otherwise about the person's status

@@ -53,6 +53,7 @@ class GuardFacts:
     seats: Mapping[str, int] = field(default_factory=dict)
     rename_line: int | None = None
     questions: Sequence[Question] = ()
+    alone: bool = False  # the plan is of one person: what counts a mass holds only where it allows nobody at all
 
 
 @dataclass(frozen=True)

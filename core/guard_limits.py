@@ -39,7 +39,10 @@ def _limit_of(verb: str, evidence: str, limits: Limits) -> Limit | None:
 
 
 def limits(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
-    """Counts per target, verb, evidence and tenant against max(floor, percent of the tenant's active persons there)."""
+    """Counts per target, verb, evidence and tenant against max(floor, percent of the tenant's active persons there).
+
+    A limit of nought is no measure of mass: it also holds the plan of one person.
+    """
     people = {(t, k): n for t, k, n in facts.population.select("target", "tenant", "persons").iter_rows()}
     found = []
     rows = rows.filter(pl.col("caution").is_null() & ~pl.col("target").is_in(sorted(facts.first_contact)))
@@ -49,7 +52,7 @@ def limits(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
             continue
         population = people.get((target, tenant), 0)
         most = limit.most(population)
-        if mine.height > most:
+        if mine.height > most and not (facts.alone and most):
             name = facts.tenant_names.get(tenant if isinstance(tenant, int) else -1, "no tenant")
             words = f"max({limit.floor}, {limit.percent:g} % of {population})"
             found.append(
@@ -69,7 +72,7 @@ def limits(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
 def _per_group(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
     limit = facts.limits.remove_member.per_group
     removals = rows.filter(pl.col("verb") == Verb.REMOVE_MEMBER.value)
-    if removals.is_empty():
+    if removals.is_empty() or facts.alone:
         return []
     counts = (
         removals.group_by("target", "group_name")
@@ -105,7 +108,7 @@ def window(rows: pl.DataFrame, facts: GuardFacts) -> list[Found]:
     asked = rows.filter((pl.col("verb") == verb) & ~pl.col("target").is_in(sorted(facts.first_contact)))
     for (target,), mine in by(asked, "target"):
         most, before = limit.most(people.get(target, 0)), done.get(target, 0)
-        if before + mine.height > most:
+        if before + mine.height > most and not facts.alone:
             found.append(
                 Found(
                     WINDOW_GUARD,

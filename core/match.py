@@ -1,38 +1,49 @@
 """Who is who: accounts of all tenants become persons by shared strong keys, vetoes and sticky links (design section 5).
 
-Keys are found in `match_keys`, vetoes and splits in `match_split`, persons and their ids in `match_persons`.
+The way: keys (`match_keys`) → components → the cap on their size (`match_cap`) → vetoes (`match_vetoes`) and their cut
+(`match_split`) → persons and their ids (`match_persons`) → doubts (`match_doubts`) and lineage (`match_lineage`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-import numpy as np
 import polars as pl
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from core.frames import DOUBT, LINK, PERSON_ID, conform
-from core.match_keys import GUESTS, PINNED, STICKY, Keys, facts_frame, shared_keys
-from core.match_persons import SPLIT, assign, separated, told
-from core.match_split import SCORES, Labels, Pairs, Refused, recycled, split, violating
-from core.model import TenantFacts
+from core.frames import DOUBT, LINEAGE, LINK, PERSON_ID, conform
+from core.match_cap import components, cut_edges, peel
+from core.match_doubts import doubts, parted_edges, refused_edges
+from core.match_history import Past, with_times
+from core.match_keys import EXTERNAL, GUESTS, PINNED, STICKY, Keys, facts_frame, shared_keys
+from core.match_lineage import lineage
+from core.match_persons import assign, separated, told
+from core.match_split import Pairs, Refused, split, violating
+from core.match_vetoes import recycled
+from core.model import AccountClass, TenantFacts
 from core.normalise import NORMALISED
 
 DEFAULT_KEYS = ("immutable_id", "employee_number", "home_link", "verified_email", "verified_login")
 ACCOUNTS_PER_TENANT, LEAST_CAP = 4, 12  # a person has at most 4 accounts in each tenant, or 12 in all
-SUGGESTED = "unverified_address"
-SUGGESTION_SCORE = 0.5
+NOBODYS = [
+    each.value for each in (AccountClass.SERVICE, AccountClass.SHARED, AccountClass.RESOURCE, AccountClass.CONTACT)
+]
 
 
 @dataclass(frozen=True)
 class MatchSettings:
-    """What may join accounts: `keys` strongest first; a key on more than `hub_limit` accounts of one tenant joins nobody."""
+    """What may join accounts: `keys` strongest first; a key on more than `hub_limit` accounts of one tenant joins nobody.
+
+    `reuse`: an account made this long after another's end is another human with the recycled address; `cap`: how many
+    accounts a person may have (null: by the number of tenants).
+    """
 
     directory: str
     keys: tuple[str, ...] = DEFAULT_KEYS
     hub_limit: int = 3
+    reuse: timedelta = timedelta(days=30)
+    cap: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,8 @@ class Matching:
     """The answer of `match`.
 
     `links`: LINK of every account; `persons`: PERSON_ID of every person ever, also of those who hold no account now;
-    `doubts`: DOUBT; `doubtful`: person_keys whose component a veto split; `notes`: for the reader of the plan.
+    `doubts`: DOUBT; `doubtful`: person_keys whose component a veto split; `notes`: for the reader of the plan; `lineage`:
+    LINEAGE, what became of persons since the links known before.
     """
 
     links: pl.DataFrame
@@ -48,6 +60,7 @@ class Matching:
     doubts: pl.DataFrame
     doubtful: frozenset[int] = frozenset()
     notes: tuple[str, ...] = field(default=())
+    lineage: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINEAGE))
 
 
 def match(
@@ -59,69 +72,121 @@ def match(
     persons: pl.DataFrame,
     decisions: pl.DataFrame,
     settings: MatchSettings,
+    classes: pl.DataFrame | None = None,
+    since: pl.DataFrame | None = None,
+    past: Past | None = None,
 ) -> Matching:
     """Persons of an ACCOUNT frame and its `normalise`d form, given the LINK, PERSON_ID and DECISION rows known so far.
 
-    The result does not depend on the order of rows, and matching again on it changes nothing. Accounts of tenants that
-    are not in `tenants` are an error of the caller (ValueError).
+    `classes`: CLASS; without it guests are told by their type alone. `since`: the LINK rows of the last run, for the
+    lineage, where `links` holds some that a decision taken back restored. `past`: what the state remembers. The result does not depend on the order of rows, and
+    matching again on it changes nothing. Accounts of tenants that are not in `tenants` are an error of the caller
+    (ValueError).
     """
-    rows = _rows(accounts, normalised, tenants, links)
+    existing, before = conform(links, LINK), conform(persons, PERSON_ID)
+    rows = with_times(_rows(accounts, normalised, tenants, existing, classes), past)
     if rows.is_empty():
-        return Matching(conform(links.clear(), LINK), conform(persons, PERSON_ID), pl.DataFrame(schema=DOUBT))
-    keys = shared_keys(rows, tenants, settings.keys, settings.hub_limit)
-    pairs = _pairs(rows, keys, decisions, settings.keys)
-    labels = _components(rows, keys, pairs)
-    cap = max(ACCOUNTS_PER_TENANT * len(tenants), LEAST_CAP)
+        return Matching(existing.clear(), before, pl.DataFrame(schema=DOUBT))
+    former = past.former if past else None
+    keys = shared_keys(rows, tenants, settings.keys, settings.hub_limit, former=former, reuse=settings.reuse)
+    pairs = _pairs(rows, keys, decisions, settings)
+    cap = settings.cap or max(ACCOUNTS_PER_TENANT * len(tenants), LEAST_CAP)
+    connected = components(rows, keys.shared, pairs.same)
+    labels, joining, lost = peel(rows, keys, pairs.same, connected, cap)
     refused: list[Refused] = []
-    bad = violating(rows, labels, pairs, cap)
+    bad = violating(rows, labels, pairs)
     if len(bad):
-        labels, refused = split(rows, keys, settings.keys, labels=labels, bad=bad, pairs=pairs, cap=cap)
-    chosen, known = assign(rows, labels, conform(persons, PERSON_ID), settings.directory)
-    linked = told(rows, chosen, known, existing=conform(links, LINK), keys=keys, tiers=settings.keys, pinned=pairs.same)
+        labels, refused, joining = split(rows, joining, settings.keys, labels=labels, bad=bad, pairs=pairs)
+    chosen, known = assign(rows, labels, before, settings.directory)
+    linked = told(rows, chosen, known, existing=existing, keys=joining, tiers=settings.keys, pinned=pairs.same)
     parted = separated(rows, linked, pairs.human)
-    doubtful = {*chosen.gather([row for each in refused for row in (each.a, each.b)])}
+    capped = cut_edges(rows, chosen, keys, settings.keys, lost=lost, cap=cap)
+    vetoed = [refused_edges(rows, refused), parted_edges(parted), capped]
+    doubted = [row for each in refused for row in (each.a, each.b)]
+    doubtful = {*chosen.gather(doubted), *_holders(linked, capped)}
     return Matching(
         links=linked,
         persons=known,
-        doubts=_doubts(rows, chosen, keys, pairs, [_refused(rows, refused), _parted(parted)]),
+        doubts=doubts(rows, chosen, keys, pairs, vetoed),
         doubtful=frozenset(doubtful.union(parted.get_column("person_key"), parted.get_column("other_person"))),
         notes=keys.notes,
+        lineage=lineage(
+            rows, chosen, linked, known, before, pl.concat(vetoed), pairs.human, existing if since is None else since
+        ),
     )
 
 
 def _rows(
-    accounts: pl.DataFrame, normalised: pl.DataFrame, tenants: Sequence[TenantFacts], existing: pl.DataFrame
+    accounts: pl.DataFrame,
+    normalised: pl.DataFrame,
+    tenants: Sequence[TenantFacts],
+    existing: pl.DataFrame,
+    classes: pl.DataFrame | None,
 ) -> pl.DataFrame:
-    """One row an account in order of account_key, with what keys and vetoes look at."""
-    facts = facts_frame(tenants)
-    guest = pl.col("user_type").is_in(GUESTS).fill_null(value=False)
+    """One row an account in order of account_key, with what keys and vetoes look at.
+
+    `kind`: the class of what is no human's, else null; `seated`: an enabled member account that no admin twin is.
+    """
+    wanted = accounts.select("account_key", "tenant_key", "native_id", "given_name", "family_name", "user_type", "active", "gone",
+                             made_at="created_at", departed_at=pl.coalesce("deleted_at", "disabled_at"))  # fmt: skip
+    for part, names in ((normalised, [name for name in NORMALISED if name != "account_key"]), (classes, ["class"])):
+        if part is None:
+            wanted = wanted.with_columns(pl.lit(None, pl.String).alias("class"))
+        elif part.get_column("account_key").equals(accounts.get_column("account_key")):
+            wanted = wanted.with_columns(part.select(names))
+        else:
+            wanted = wanted.join(
+                part.select("account_key", *names), on="account_key", how="left", maintain_order="left"
+            )
+    typed = pl.col("user_type").is_in(GUESTS) | pl.col("n_user_name").str.contains(EXTERNAL, literal=True)
+    guest = (typed | (pl.col("class") == AccountClass.GUEST)).fill_null(value=False)
+    plain = pl.when(guest).then(pl.lit(AccountClass.GUEST.value)).otherwise(pl.lit(AccountClass.HUMAN.value))
     here = pl.col("gone").is_null() & pl.col("active").fill_null(value=True)
-    wanted = accounts.select(
-        "account_key",
-        "tenant_key",
-        "native_id",
-        "created_at",
-        guest=guest,
-        seated=here & ~guest,
-        departed_at=pl.when(~here).then(pl.coalesce("deleted_at", "disabled_at")),
+    wanted = wanted.with_columns(pl.coalesce("class", plain).alias("class"), guest=guest).with_columns(
+        kind=pl.when(pl.col("class").is_in(NOBODYS)).then("class"),
+        twin=pl.col("class") == AccountClass.ADMIN_TWIN,
+        seated=here & ~pl.col("guest") & (pl.col("class") != AccountClass.ADMIN_TWIN),
+        departed_at=pl.when(~here).then("departed_at"),
     )
-    names = [name for name in NORMALISED if name != "account_key"]
-    if accounts.get_column("account_key").equals(normalised.get_column("account_key")):
-        wanted = wanted.with_columns(normalised.select(names))
-    else:
-        wanted = wanted.join(normalised, on="account_key", how="left", maintain_order="left")
     if not wanted.get_column("account_key").is_sorted():
         wanted = wanted.sort("account_key")
-    wanted = wanted.join(facts, on="tenant_key", how="left", maintain_order="left").join(
+    wanted = wanted.join(facts_frame(tenants), on="tenant_key", how="left", maintain_order="left").join(
         existing.select("account_key", old_person="person_key"), on="account_key", how="left", maintain_order="left"
     )
     if wanted.get_column("rank").has_nulls():
         strangers = sorted(set(wanted.filter(pl.col("rank").is_null()).get_column("tenant_key")))
         raise ValueError(f"accounts of tenants without facts: {strangers}")
-    return wanted.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
+    numbered = wanted.drop("user_type", "active", "gone").with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
+    return _with_widths(numbered)
 
 
-def _pairs(rows: pl.DataFrame, keys: Keys, decisions: pl.DataFrame, tiers: Sequence[str]) -> Pairs:
+def _with_widths(rows: pl.DataFrame) -> pl.DataFrame:
+    """Numbers with other leading zeros than their issuer's width has, get them back: there they mean something.
+
+    The width is the one that most of the issuer's numbers with leading zeros have; a number without any lost them.
+    """
+    padded = rows.select("row", "issuer", number="n_employee_number", zeros="n_employee_zeros").filter(
+        pl.col("zeros") > 0
+    )
+    if padded.is_empty():
+        return rows
+    padded = padded.with_columns(width=pl.col("number").str.len_bytes() + pl.col("zeros"))
+    usual = (
+        padded.group_by("issuer", "width")
+        .len()
+        .sort("len", "width", descending=True)
+        .unique("issuer", keep="first", maintain_order=True)
+        .select("issuer", usual="width")
+    )
+    odd = padded.join(usual, on="issuer").filter(pl.col("width") != pl.col("usual")).sort("row")
+    if odd.is_empty():
+        return rows
+    whole = odd.select(pl.col("number").str.pad_start(pl.col("width"), "0")).to_series()
+    numbers = rows.get_column("n_employee_number").clone().scatter(odd.get_column("row"), whole)
+    return rows.with_columns(numbers)
+
+
+def _pairs(rows: pl.DataFrame, keys: Keys, decisions: pl.DataFrame, settings: MatchSettings) -> Pairs:
     """Vetoes and decisions as pairs of row numbers, both ways round."""
     of_account = rows.select("account_key", "row")
     decided = (
@@ -131,96 +196,21 @@ def _pairs(rows: pl.DataFrame, keys: Keys, decisions: pl.DataFrame, tiers: Seque
     )
     same = {pair for a, b, word in decided.iter_rows() if word == "same" for pair in ((a, b), (b, a))}
     human = {pair for a, b, word in decided.iter_rows() if word == "different" for pair in ((a, b), (b, a))}
-    vetoes = {pair: why for pair, why in recycled(rows, keys, tiers).items() if pair not in same}
-    vetoes.update(dict.fromkeys(human, "decided to be different people"))
+    found = recycled(rows, keys, settings.keys, settings.reuse)
+    vetoes = {
+        pair: (rule, reason)
+        for a, b, rule, reason in found.iter_rows()
+        for pair in ((a, b), (b, a))
+        if pair not in same
+    }
+    vetoes.update(dict.fromkeys(human, ("decision", "decided to be different people")))
     return Pairs(vetoes, frozenset(human), frozenset(same - human))
 
 
-def _components(rows: pl.DataFrame, keys: Keys, pairs: Pairs) -> Labels:
-    """Labels of accounts that keys, sticky links or pinned decisions connect, however far."""
-    count = rows.height
-    old = rows.select("row", "old_person").drop_nulls()
-    person = old.get_column("old_person").rank("dense").to_numpy().astype(np.int64) - 1
-    people = int(person.max()) + 1 if len(person) else 0
-    pinned = np.array([*pairs.same], dtype=np.int64).reshape(-1, 2)
-    key = keys.shared.get_column("key").to_numpy().astype(np.int64)
-    left = np.concatenate(
-        [old.get_column("row").to_numpy(), keys.shared.get_column("row").to_numpy(), pinned[:, 0]]
-    ).astype(np.int32)
-    right = np.concatenate([count + person, count + people + key, pinned[:, 1]]).astype(np.int32)
-    nodes = count + people + keys.values.height
-    graph = coo_matrix((np.ones(len(left), dtype=np.bool_), (left, right)), shape=(nodes, nodes)).tocsr()
-    labels: Labels = connected_components(graph, directed=True, connection="weak")[1][:count].astype(np.int64)
-    return labels
-
-
-def _refused(rows: pl.DataFrame, refused: list[Refused]) -> pl.DataFrame:
-    """DOUBT of edges that a veto refused."""
-    account = rows.get_column("account_key")
-    return pl.DataFrame(
-        {
-            "account_a": account.gather([each.a for each in refused]),
-            "account_b": account.gather([each.b for each in refused]),
-            "rule": [each.rule for each in refused],
-            "reason": [each.reason for each in refused],
-            "score": [each.score for each in refused],
-        },
-        schema=DOUBT,
-    )
-
-
-def _parted(parted: pl.DataFrame) -> pl.DataFrame:
-    """DOUBT of accounts that were one person until a veto parted them; stays until a human agrees."""
-    return parted.select(
-        account_a="account_key",
-        account_b="other_key",
-        rule=pl.lit(SPLIT),
-        reason=pl.lit("they were one person until a veto parted them"),
-        score=pl.lit(SCORES[STICKY]),
-    ).select(pl.col(name).cast(kind) for name, kind in DOUBT.items())
-
-
-def _doubts(
-    rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs, vetoed: list[pl.DataFrame]
-) -> pl.DataFrame:
-    """DOUBT, one row a pair: what vetoes refused, and addresses that two persons claim though not both verifiably."""
-    both = pl.concat([*vetoed, _suggestions(rows, chosen, keys, pairs)])
-    low, high = pl.min_horizontal("account_a", "account_b"), pl.max_horizontal("account_a", "account_b")
-    return (
-        both.with_columns(account_a=low, account_b=high)
-        .sort("account_a", "account_b", "score", "rule", "reason", descending=[False, False, True, False, False])
-        .unique(["account_a", "account_b"], keep="first", maintain_order=True)
-    )
-
-
-def _suggestions(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs) -> pl.DataFrame:
-    """An address that accounts of two persons claim, one of them under a domain it does not own, only suggests."""
-    held = keys.claims.select("row", "value", "at", "verified").sort("verified", descending=True)
-    held = held.unique(["row", "at"], keep="first", maintain_order=True)
-    held = held.with_columns(person=chosen.gather(held.get_column("row")))
-    several = held.group_by("at").agg(low=pl.col("person").min(), high=pl.col("person").max(), claims=pl.len())
-    limit = LEAST_CAP  # more claimants than this are no hint at anybody
-    several = several.filter((pl.col("low") != pl.col("high")) & (pl.col("claims") <= limit)).select("at")
-    held = held.join(several, on="at", how="semi").join(
-        rows.select("row", "account_key", "tenant", "rank", "native_id"), on="row"
-    )
-    anchor = held.sort("verified", "rank", "native_id", descending=[True, False, False]).unique(
-        "at", keep="first", maintain_order=True
-    )
-    found = held.join(anchor, on="at", suffix="_a").filter(
-        (pl.col("person") != pl.col("person_a")) & ~(pl.col("verified") & pl.col("verified_a"))
-    )
-    if pairs.human:
-        said = pl.DataFrame(list(pairs.human), schema={"row_a": pl.UInt32(), "row": pl.UInt32()}, orient="row")
-        found = found.join(said, on=["row_a", "row"], how="anti")
-    owner = pl.when("verified_a").then(pl.lit(" and is verified for ")).otherwise(pl.lit(" and, also unverified, by "))
-    return found.select(
-        account_a="account_key_a",
-        account_b="account_key",
-        rule=pl.lit(SUGGESTED),
-        reason=pl.format("{} is claimed by {}, not verified,{}{}", "value", "tenant", owner, "tenant_a"),
-        score=pl.lit(SUGGESTION_SCORE),
-    ).select(pl.col(name).cast(kind) for name, kind in DOUBT.items())
+def _holders(links: pl.DataFrame, edges: pl.DataFrame) -> pl.Series:
+    """person_key of everybody at either end of these edges."""
+    ends = pl.concat([edges.get_column("account_a"), edges.get_column("account_b")]).unique()
+    return links.filter(pl.col("account_key").is_in(ends.implode())).get_column("person_key")
 
 
 __all__ = ["DEFAULT_KEYS", "PINNED", "STICKY", "MatchSettings", "Matching", "match"]

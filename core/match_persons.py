@@ -17,7 +17,7 @@ NAMESPACE = uuid.UUID(
     "6f6e6566-6f6c-5d64-8a70-6572736f6e73"
 )  # ours alone; never change it: every person_id hangs on it
 FEW = 500  # below, opening a database costs more than it saves
-FOUNDING, SPLIT = "founding", "split"
+FOUNDING, SPLIT, OTHER_CLASS = "founding", "split", "class"
 
 
 def mint(directory: str, founders: pl.DataFrame) -> pl.Series:
@@ -60,14 +60,16 @@ def mint(directory: str, founders: pl.DataFrame) -> pl.Series:
 def _kept(old: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
     """Which component keeps which person: label, person_key, each at most once.
 
-    `old`: label, person_key, row, account_key, rank, native_id of accounts that had a person. The component with most of
-    a person's links keeps it; on a tie the one with its founder; then the best-ranked account.
+    `old`: label, person_key, row, account_key, rank, native_id, kind of accounts that had a person. What is no human's
+    keeps it only where no human does; the component with most of a person's links keeps it; on a tie the one with its
+    founder; then the best-ranked account.
     """
     votes = (
         old.lazy()
         .join(persons.lazy().select("person_key", "founder_key"), on="person_key", how="left")
         .group_by("label", "person_key")
         .agg(
+            human=pl.col("kind").is_null().any(),
             links=pl.len(),
             founder=(pl.col("account_key") == pl.col("founder_key")).any().fill_null(value=False),
             rank=pl.col("rank").min(),
@@ -90,7 +92,8 @@ def _kept(old: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
         .select("label", "person_key", native="native_id")
     )
     ordered = contested.join(first, on=["label", "person_key"]).sort(
-        "links", "founder", "rank", "native", "person_key", descending=[True, True, False, False, False]
+        *("human", "links", "founder", "rank", "native", "person_key"),
+        descending=[True, True, True, False, False, False],
     )
     labels, taken, chosen = set(), set(), []
     for label, person in ordered.select("label", "person_key").iter_rows():  # contested ones only: few
@@ -104,11 +107,11 @@ def _kept(old: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
 def assign(rows: pl.DataFrame, labels: Labels, persons: pl.DataFrame, directory: str) -> tuple[pl.Series, pl.DataFrame]:
     """The person_key of every row, and PERSON_ID with the new persons appended; persons of nobody stay, keys are not reused.
 
-    `rows`: row, account_key, rank, tenant, native_id, old_person. Independent of the order of rows: new persons are
+    `rows`: row, account_key, rank, tenant, native_id, old_person, kind. Independent of the order of rows: new persons are
     numbered by the rank of their founder's tenant and its native_id.
     """
     label = pl.Series("label", labels)
-    placed = rows.select("row", "account_key", "rank", "native_id", "old_person").with_columns(label)
+    placed = rows.select("row", "account_key", "rank", "native_id", "old_person", "kind").with_columns(label)
     old = placed.filter(pl.col("old_person").is_not_null()).rename({"old_person": "person_key"})
     kept = _kept(old, persons) if old.height else pl.DataFrame(schema={"label": pl.Int64(), "person_key": pl.Int32()})
     of_label = np.full(int(labels.max()) + 1 if len(labels) else 0, -1, dtype=np.int64)
@@ -169,9 +172,11 @@ def told(
 
     A link that still holds stays as it was; a new one tells the strongest key that its account shares in its person.
     """
-    placed = rows.select("row", "account_key", "old_person").with_columns(person_key=chosen)
+    placed = rows.select("row", "account_key", "old_person", "class", "kind").with_columns(person_key=chosen)
     same = pl.col("old_person").eq_missing(pl.col("person_key"))
-    stay = existing.join(placed.filter(same).select("account_key", "person_key"), on=["account_key", "person_key"])
+    stay = existing.drop("class").join(
+        placed.filter(same).select("account_key", "person_key", "class"), on=["account_key", "person_key"]
+    )
     new = placed.filter(~same)
     if new.is_empty():
         return stay.select(list(LINK)).sort("account_key")
@@ -183,8 +188,11 @@ def told(
         new.join(_strongest(new, placed, keys, tiers), on="row", how="left")
         .join(_pins(placed, pinned), on="row", how="left")
         .join(persons.select("person_key", "founder_key"), on="person_key")
+        .join(_remaining(placed), on="old_person", how="left")
         .with_columns(
-            rule=pl.when(pl.col("old_person").is_not_null() & (founder | pl.col("rule").is_null()) & ~pl.col("pin"))
+            rule=pl.when(held & pl.col("kind").ne_missing(pl.col("stayed")) & ~pl.col("pin"))
+            .then(pl.lit(OTHER_CLASS))  # no doubt: the class is said by a rule
+            .when(pl.col("old_person").is_not_null() & (founder | pl.col("rule").is_null()) & ~pl.col("pin"))
             .then(pl.when(held).then(pl.lit(SPLIT)).otherwise(pl.lit(STICKY)))
             .when(founder)
             .then(pl.lit(FOUNDING))
@@ -193,7 +201,7 @@ def told(
             .otherwise(pl.col("rule").fill_null(FOUNDING))
         )
         .with_columns(
-            evidence=pl.when(pl.col("rule").is_in([SPLIT, STICKY]))
+            evidence=pl.when(pl.col("rule").is_in([SPLIT, STICKY, OTHER_CLASS]))
             .then(from_person)
             .when(pl.col("rule") == PINNED)
             .then(pl.lit(WORDS[PINNED]))
@@ -204,6 +212,12 @@ def told(
     return pl.concat([stay.select(list(LINK)), words.select(pl.col(n).cast(k) for n, k in LINK.items())]).sort(
         "account_key"
     )
+
+
+def _remaining(placed: pl.DataFrame) -> pl.DataFrame:
+    """old_person, stayed: of each person that still holds accounts it held before the kind of one of them."""
+    stay = placed.filter(pl.col("old_person") == pl.col("person_key"))
+    return stay.group_by("old_person").agg(stayed=pl.col("kind").first())
 
 
 def _pins(placed: pl.DataFrame, pinned: Collection[tuple[int, int]]) -> pl.DataFrame:

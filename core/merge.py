@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from core.classify import person_classes
 from core.frames import PERSON
 from core.match_keys import GUESTS
 from core.merge_status import Decision, StatusRule, decide
@@ -66,6 +67,7 @@ def merge(
         order[start]
         .select("person_key")
         .join(matching.persons.select("person_key", "person_id"), on="person_key", how="left", maintain_order="left")
+        .join(person_classes(matching.links), on="person_key", how="left", maintain_order="left")
     )
     people = heads.with_columns(
         **{**survived.columns, **_status(decision)},

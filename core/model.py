@@ -27,6 +27,18 @@ class Right(StrEnum):
     ATTRIBUTES = "attributes"
 
 
+class AccountClass(StrEnum):
+    """What an account is (contract: identity-sources.md section 8.2). The last four are nobody's and never join a human."""
+
+    HUMAN = "human"
+    GUEST = "guest"
+    ADMIN_TWIN = "admin_twin"
+    SERVICE = "service"
+    SHARED = "shared"
+    RESOURCE = "resource"
+    CONTACT = "contact"
+
+
 class TargetMode(StrEnum):
     """`plan_only` until an admin switches the target to `apply`."""
 
@@ -44,10 +56,11 @@ class Verdict(StrEnum):
 
 
 class ExtractKind(StrEnum):
-    """Whether an extract is the whole tenant or what moved since its `cursor_before`."""
+    """Whether an extract is the whole tenant, what moved since its `cursor_before`, or single accounts asked for by id."""
 
     FULL = "full"
     DELTA = "delta"
+    ONE = "one"
 
 
 class Evidence(StrEnum):
@@ -141,7 +154,7 @@ class TenantFacts:
     """What the rules must know of one tenant: its declared rights and how good its newest accepted read is.
 
     `rank` 0 is the highest precedence. `trusted` is true when the newest accepted extract is complete and younger than
-    the tenant's freshness: only then may absence be evidence.
+    the tenant's freshness: only then may absence be evidence. `classes`: SQL over `account.…` by class.
     """
 
     tenant_key: int
@@ -159,6 +172,7 @@ class TenantFacts:
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     vendor_verified: frozenset[str] = frozenset()
+    classes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +263,7 @@ class PlanHeader:
     removed: int = 0
     notes: tuple[str, ...] = ()
     groups: tuple[GroupLine, ...] = ()
+    person: str | None = None  # the plan is of this person alone, and the digest covers that
 
 
 class Outcome(StrEnum):

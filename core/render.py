@@ -101,6 +101,7 @@ def to_json(plan: Plan) -> dict[str, JSON]:
         "digest": header.digest,
         "run_id": header.run_id,
         "directory": header.directory,
+        "person": header.person,
         "created_at": header.created_at.isoformat(timespec="seconds") + "Z",
         "config_digest": header.config_digest,
         "counts": counts(plan.changes),  # type: ignore[dict-item]  # nested dicts of int are JSON
@@ -186,6 +187,8 @@ def _title(header: PlanHeader, zone: str) -> str:
     at = header.created_at.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
     config = f"config {header.config_digest[:4]} {'CHANGED' if header.config_changed else 'unchanged'}"
     before = f"against the last plan: +{header.added:,} -{header.removed:,}" if header.previous_digest else "first plan"
+    if header.person is not None:
+        before = f"of person {header.person} alone"
     return f"PLAN {header.digest[:8]}  {header.directory}  {at:%a %H:%M}   {config}   {before}"
 
 

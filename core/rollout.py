@@ -29,7 +29,7 @@ def outside(rollout: Rollout, existing: Existing, desired: Desired, persons: pl.
     if rollout.persons is not None and persons.height:
         done = evaluate(
             {"value": rollout.persons},
-            frames={"person": persons.select("person_id", *PERSON_ATTRIBUTES)},
+            frames={"person": persons.select("person_id", *PERSON_ATTRIBUTES, pl.col("person_class").alias("class"))},
             key=persons.get_column("person_key"),
             today=today,
         )

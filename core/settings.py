@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from core.model import Right, TargetMode, TenantMode
+from core.model import AccountClass, Right, TargetMode, TenantMode
 
 REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|prefect:[A-Za-z0-9_\-/]+)$"
 NAME_PATTERN = r"^[a-z][a-z0-9_\-]{0,62}$"
@@ -44,6 +44,7 @@ def _seconds(value: timedelta) -> str:
     return f"{int(value.total_seconds())}s"
 
 
+MAY_REFER: dict[str, Any] = {"may_refer": True}  # marks a setting that may be such a reference, or an ordinary value
 SecretRef = Annotated[str, AfterValidator(_secret), Field(json_schema_extra={"pattern": REFERENCE})]
 Span = Annotated[
     timedelta,
@@ -59,6 +60,29 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TenantClasses(Strict):
+    """What an account is, by SQL over `account.…`; the first of these, in this order, that is true says it."""
+
+    human: Sql | None = None
+    contact: Sql | None = None
+    resource: Sql | None = None
+    shared: Sql | None = None
+    service: Sql | None = None
+    admin_twin: Sql | None = None
+    guest: Sql | None = None
+
+    def rules(self) -> dict[str, str]:
+        """Expressions by class."""
+        return {each.value: text for each in AccountClass if (text := getattr(self, each.value)) is not None}
+
+
+class Classes(TenantClasses):
+    """The same for every tenant, after the tenant's own; `desired` says of which classes persons become users."""
+
+    built_in: bool = Field(default=True, description="whether logins, mailboxes and vendors' words tell classes too")
+    desired: tuple[AccountClass, ...] = (AccountClass.HUMAN,)
+
+
 class TenantSettings(Strict):
     """Settings of every tenant, whatever its kind."""
 
@@ -72,8 +96,13 @@ class TenantSettings(Strict):
     authoritative: bool = True
     include: Sql | None = None
     exclude: Sql | None = None
+    classes: TenantClasses = TenantClasses()
     interval: Span = timedelta(minutes=15)
     freshness: Span | None = Field(default=None, description="default: twice the interval, at least an hour")
+    full_every: Span | None = Field(
+        default=None,
+        description="everything is read at least so often, whatever moved; default 7d, of Entra at most 6d",
+    )
     retired: bool = False
     renamed_from: str | None = None
     proxy: str | None = None
@@ -158,7 +187,20 @@ class Match(Strict):
     """Which strong keys join accounts, strongest first."""
 
     keys: tuple[MatchKey, ...] = ("immutable_id", "employee_number", "home_link", "verified_email", "verified_login")
-    hub_limit: int = Field(default=3, ge=1)
+    hub_limit: int = Field(default=3, ge=1, description="a key on more accounts of one tenant joins nobody")
+    issuers: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="HR systems: name → tenants that show its numbers"
+    )
+    reuse: Span = Field(
+        default=timedelta(days=30),
+        description="an account made this long after another's end is another human with the recycled address",
+    )
+    placeholders: tuple[str, ...] = Field(
+        default=(), description="values that identify nobody, beside the built-in ones: numbers, ids, mailboxes"
+    )
+    cap: int | None = Field(
+        default=None, ge=2, description="accounts a person may have; default 4 a tenant, at least 12"
+    )
 
 
 class Adopt(Strict):
@@ -352,6 +394,7 @@ class Settings(Strict):
     tenants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
     targets: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Any] = Field(default_factory=dict)
     match: Match = Match()
+    classes: Classes = Classes()
     adopt: Adopt = Adopt()
     attributes: dict[str, AttributeRule] = Field(default_factory=dict)
     status: Status = Status()

@@ -19,9 +19,10 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Stood:
-    """A decision that shaped the links: its word, and the run before which the links knew nothing of it."""
+    """A decision that shaped the links: its word, the run that first obeyed it, and the one before which links are free of it."""
 
     word: str
+    made: int
     since: int
 
 
@@ -39,26 +40,29 @@ def restored(
     decided: pl.DataFrame,
     undone: pl.DataFrame,
     decisions: pl.DataFrame,
+    *,
     history: Callable[[], pl.DataFrame],
+    obeyed: Callable[[], pl.DataFrame],
 ) -> Restored:
     """Puts back what decisions moved that were in force (`decided`) and stand no longer in `decisions` (DECISION).
 
-    `history()`: LINK, valid_from_run, valid_to_run (null: still valid) of all links ever; only asked for where a decision
-    was undone. `undone`: UNDONE rows of earlier such runs. What an undone decision moved, and what later decisions that
+    `history()`: LINK, valid_from_run, valid_to_run (null: still valid) of all links ever; `obeyed()`: account_a, account_b,
+    valid_from_run, valid_to_run of all decisions ever in force; both are only asked for where a decision was undone. `undone`: UNDONE rows of earlier such runs. What an undone decision moved, and what later decisions that
     hang together with it moved, is as it was before the oldest of them; those that stand are made anew by `match`. An account that came since has no person there and follows its keys.
     """
     stands = {
         _pair(a, b): str(word) for a, b, word in decisions.select("account_a", "account_b", "decision").iter_rows()
     }
-    past = _Past(history, undone)
+    past = _Past(history, obeyed, undone)
     stood = {
-        _pair(a, b): Stood(word, min(past.clean(a, since), past.clean(b, since)))
-        for a, b, word, since in decided.select(list(DECIDED)).iter_rows()
+        _pair(a, b): Stood(word, run, min(past.clean(a, run), past.clean(b, run)))
+        for a, b, word, run in decided.select(list(DECIDED)).iter_rows()
     }
     kept = {pair: each for pair, each in stood.items() if stands.get(pair) == each.word}
     gone = {pair: each for pair, each in stood.items() if pair not in kept}
     restores: list[tuple[int, list[int]]] = []
     covered: set[Pair] = set()
+    void: list[tuple[int, int, None]] = []
     for pair, each in sorted(gone.items(), key=lambda item: (item[1].since, item[0])):
         if pair in covered:
             continue
@@ -66,8 +70,8 @@ def restored(
         accounts = links.filter(pl.col("person_key").is_in(persons)).get_column("account_key").to_list()
         if not past.moved(each.since, accounts):
             continue
-        if each.word == "different" and (still := _parting(pair, joined, kept, links)) is not None:
-            kept[still] = Stood(kept[still].word, min(kept[still].since, each.since))
+        void += [(account, each.since, None) for account in accounts]
+        if each.word == "different" and _still_parted(pair, joined, kept, links):
             continue
         covered |= joined
         restores.append((each.since, accounts))
@@ -75,8 +79,7 @@ def restored(
     for since, accounts in reversed(restores):
         theirs = past.links(since).filter(pl.col("account_key").is_in(accounts))
         found = pl.concat([found.filter(~pl.col("account_key").is_in(accounts)), theirs])
-    rows = [(*pair, word, kept[pair].since if pair in kept else None) for pair, word in sorted(stands.items())]
-    void = [(account, since, None) for since, accounts in restores for account in accounts]
+    rows = [(*pair, word, kept[pair].made if pair in kept else None) for pair, word in sorted(stands.items())]
     remembered = pl.concat([undone.select(list(UNDONE)), pl.DataFrame(void, schema=UNDONE, orient="row")])
     return Restored(
         found.sort("account_key"),
@@ -88,8 +91,11 @@ def restored(
 class _Past:
     """Links of before as if decisions that were undone since had never been made."""
 
-    def __init__(self, history: Callable[[], pl.DataFrame], undone: pl.DataFrame) -> None:
+    def __init__(
+        self, history: Callable[[], pl.DataFrame], obeyed: Callable[[], pl.DataFrame], undone: pl.DataFrame
+    ) -> None:
         self._ask = history
+        self._obeyed = obeyed
         self._history: pl.DataFrame | None = None
         self._known: dict[int, pl.DataFrame] = {}
         self._void: dict[int, list[Pair]] = defaultdict(list)
@@ -118,10 +124,14 @@ class _Past:
             run = first
         return run
 
-    def moved(self, run: int, accounts: list[int]) -> bool:
-        """Whether that run wrote the link of any of these accounts: a decision that came with it may have moved it."""
-        wrote = (pl.col("valid_from_run") == run) | (pl.col("valid_to_run") == run).fill_null(value=False)
-        return not self._rows().filter(pl.col("account_key").is_in(accounts) & wrote).is_empty()
+    def moved(self, first: int, accounts: list[int]) -> bool:
+        """Whether the link of any of these accounts was written by a run from `first` on that obeyed other decisions about them."""
+        about = self._obeyed().filter(pl.col("account_a").is_in(accounts) | pl.col("account_b").is_in(accounts))
+        runs = pl.concat([about.get_column("valid_from_run"), about.get_column("valid_to_run").drop_nulls()])
+        later = runs.filter(runs >= first).unique().to_list()
+        wrote = pl.col("valid_from_run").is_in(later) | pl.col("valid_to_run").is_in(later)
+        here = pl.col("account_key").is_in(accounts) & wrote.fill_null(value=False)
+        return not self._rows().filter(here).is_empty()
 
     def links(self, run: int) -> pl.DataFrame:
         """LINK as of before that run."""
@@ -172,11 +182,11 @@ def _cluster(
             return sorted(persons), joined
 
 
-def _parting(pair: Pair, joined: set[Pair], kept: Mapping[Pair, Stood], links: pl.DataFrame) -> Pair | None:
-    """Another decision that stands and parts the same two persons: as long as it does, they stay as they are."""
+def _still_parted(pair: Pair, joined: set[Pair], kept: Mapping[Pair, Stood], links: pl.DataFrame) -> bool:
+    """Whether another decision that stands parts the same two persons: as long as it does, they stay as they are."""
     of_account = _persons(links, {account for other in joined for account in other})
     mine = {of_account.get(account) for account in pair}
-    for other in sorted(joined & kept.keys()):
-        if kept[other].word == "different" and {of_account.get(account) for account in other} == mine:
-            return other
-    return None
+    return any(
+        kept[other].word == "different" and {of_account.get(account) for account in other} == mine
+        for other in joined & kept.keys()
+    )

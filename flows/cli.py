@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -58,10 +59,15 @@ def command(work: Callable[..., Exit]) -> Callable[..., None]:
     return run
 
 
+def register() -> None:
+    """Imports every `cli_*.py` beside this file, which registers its commands: being in the folder is being enrolled."""
+    for path in sorted(Path(__file__).parent.glob("cli_*.py")):
+        import_module(f"flows.{path.stem}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code."""
-    from flows import cli_control, cli_explain, cli_inbox, cli_look, cli_review, cli_run, cli_sandbox, cli_setup  # noqa: F401 - importing registers their commands
-
+    register()
     try:
         code = app(arguments, standalone_mode=False)
     except TyperException as error:

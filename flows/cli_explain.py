@@ -67,6 +67,7 @@ def _text(document: Row) -> str:
         lines.append(f"  {_shown(status['reason'])}")
     if person["doubtful"]:
         lines.append("  DOUBTFUL: a veto keeps apart what shared keys would join; see `onefold review list`")
+    lines += [f"  {line}" for line in map(_override, document["overrides"])]
     lines += ["ACCOUNTS", _accounts(document["accounts"])]
     lines += [
         f"  decided by {_shown(each['decided_by'])} on {_shown(each['decided_at'])}: {each['tenant_a']} {_shown(each['native_id_a'])} "
@@ -86,9 +87,21 @@ def _text(document: Row) -> str:
     return "\n".join(lines)
 
 
+def _override(row: Row) -> str:
+    """One word that somebody said of the person's status, and whether it holds."""
+    if row["says"] == "clear":
+        return f"override taken back by {_shown(row['said_by'])} on {_shown(row['said_at'])} UTC"
+    end = "until it is cleared" if row["until"] is None else f"until {row['until_local']}"
+    state = "ended" if row["ended"] else "waits for a run" if row["waits_for_a_run"] else "carried out"
+    return (
+        f"override {row['says']} {end} ({state}), said by {_shown(row['said_by'])} on {_shown(row['said_at'])} UTC: "
+        f"{_shown(row['reason'] or 'no reason given')}"
+    )
+
+
 def _accounts(accounts: list[Row]) -> str:
-    header = ["tenant", "native_id", "user_name", "email", "type", "active", "joined by", "evidence", "since"]
-    names = ["tenant", "native_id", "user_name", "email", "user_type", "active", "rule", "evidence", "since"]
+    header = ["tenant", "native_id", "user_name", "email", "type", "class", "active", "joined by", "evidence", "since"]
+    names = ["tenant", "native_id", "user_name", "email", "user_type", "class", "active", "rule", "evidence", "since"]
     cells = [
         [("gone, " if name == "active" and each["gone"] else "") + _shown(each[name]) for name in names]
         for each in accounts

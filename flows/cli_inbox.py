@@ -21,6 +21,7 @@ from flows.open import open_installation
 from tasks.inbox_config import inbox_store, inbox_tenants
 
 if TYPE_CHECKING:
+    from connectors.inbox.stores import Where
     from connectors.inbox.tokens import Minted
     from flows.soon import Soon
     from tasks.installation import Installation
@@ -38,7 +39,7 @@ NetworkOption = Annotated[
 NoteOption = Annotated[str, typer.Option("--note", help="Where it is kept, for whoever rotates it.")]
 
 
-def _opened(config: Path | None, tenant: str | None = None) -> tuple[Installation, Path]:
+def _opened(config: Path | None, tenant: str | None = None) -> tuple[Installation, Where]:
     inst = open_installation(config)
     tenants = inbox_tenants(inst)
     if tenant is not None and tenant not in tenants:
@@ -87,7 +88,7 @@ def serve(
     from connectors.inbox.server import Serving
     from connectors.inbox.server import serve as run
 
-    inst, path = _opened(config)
+    inst, place = _opened(config)
     if client_ca is not None and certificate is None:
         raise typer.BadParameter("--tls-client-ca needs --tls-certificate")
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
@@ -112,7 +113,8 @@ def serve(
         sys.stdout.write((line if as_json else f"SCIM at {url} for {', '.join(sorted(tenants))}") + "\n")
         sys.stdout.flush()
 
-    run(path, tenants, serving, on_moved=soon.moved, beside=[soon.run], announce=announce)
+    watches = soon.command is not None  # without a runner each process tells Prefect of its own writes
+    run(place, tenants, serving, on_moved=soon.moved, beside=[soon.run], watches=watches, announce=announce)
     return Exit.DONE
 
 
@@ -159,9 +161,9 @@ def token_new(
     from connectors.inbox.desk import desk
     from connectors.inbox.tokens import mint
 
-    _, path = _opened(config, tenant)
+    _, place = _opened(config, tenant)
     networks = _networks(network)
-    with desk(path) as open_desk:
+    with desk(place) as open_desk:
         made = open_desk.do(mint(tenant, now=_now(), expires=_span(expires), networks=networks or (), note=note))
     _told(made, [], as_json=as_json)
     return Exit.DONE
@@ -179,8 +181,8 @@ def token_list(
     from connectors.inbox.desk import desk
     from connectors.inbox.tokens import all_tokens, expiring
 
-    _, path = _opened(config, tenant)
-    with desk(path) as open_desk:
+    _, place = _opened(config, tenant)
+    with desk(place) as open_desk:
         tokens, failures = open_desk.ask(all_tokens(tenant)), open_desk.failures()
     now = stamp(_now())
     warnings = expiring(tokens, _now())
@@ -238,9 +240,9 @@ def token_rotate(
     from connectors.inbox.desk import desk
     from connectors.inbox.tokens import rotate
 
-    _, path = _opened(config, tenant)
+    _, place = _opened(config, tenant)
     networks, until = _networks(network), _span(overlap) or timedelta()
-    with desk(path) as open_desk:
+    with desk(place) as open_desk:
         operation = rotate(tenant, now=_now(), overlap=until, expires=_span(expires), networks=networks, note=note)
         made, ended = open_desk.do(operation)
     _told(made, ended, as_json=as_json)
@@ -259,8 +261,8 @@ def token_revoke(
     from connectors.inbox.desk import desk
     from connectors.inbox.tokens import revoke
 
-    _, path = _opened(config, tenant)
-    with desk(path) as open_desk:
+    _, place = _opened(config, tenant)
+    with desk(place) as open_desk:
         ended = open_desk.do(revoke(tenant, token_id, now=_now()))
     if token_id is not None and not ended:
         raise ConfigError([Problem(token_id, "is no living token of this tenant", f"See: onefold token list {tenant}")])
@@ -292,8 +294,8 @@ def inbox_seal(
     from flows.seal_text import seal_text
     from tasks.sealing import compare, expected_of
 
-    inst, path = _opened(config, tenant)
-    with desk(path) as open_desk:
+    inst, place = _opened(config, tenant)
+    with desk(place) as open_desk:
         before = open_desk.status(tenant)
         held = open_desk.ask(pushed(before))
         wanted = expected_of(inst, before, held, users=users, groups=groups, file=expect)
@@ -315,10 +317,10 @@ def inbox_rebuild(tenant: TenantArgument, config: ConfigOption = None, as_json: 
     from connectors.inbox.checkpoint import rebuild
     from connectors.inbox.desk import desk
 
-    _, path = _opened(config, tenant)
-    with desk(path) as open_desk:
+    _, place = _opened(config, tenant)
+    with desk(place) as open_desk:
         open_desk.status(tenant)
-    proof = rebuild(path, tenant)
+    proof = rebuild(place, tenant)
     document = {
         "tenant": tenant,
         "equal": proof.equal,

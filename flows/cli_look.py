@@ -9,20 +9,13 @@ import typer
 
 from core.errors import RefusedError
 from flows.cli import ConfigOption, JsonOption, app, command
-from flows.console import emit, table
+from flows.console import aged, emit, table
 from flows.exits import Exit
 from flows.open import open_installation
 
 if TYPE_CHECKING:
     from state.snapshot import Snapshot
     from tasks.installation import Installation
-
-
-def _age(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    if minutes < 1:
-        return "less than a minute"
-    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"
 
 
 @app.command("show")
@@ -67,7 +60,7 @@ def _show_plan(inst: Installation, newest: Snapshot, wanted: str | None, *, csv:
         text = pl.DataFrame(flat, infer_schema_length=None).write_csv() if flat else ""
     else:
         text = to_text(plan, zone=inst.config.settings.timezone)
-        text += f"\nsnapshot {_age(newest.age_seconds(inst.clock()))} old"
+        text += f"\nsnapshot {aged(newest.age_seconds(inst.clock()))} old"
     emit(to_json(plan) if as_json else {}, text, as_json=as_json)
     return Exit.DONE
 
@@ -125,11 +118,13 @@ def _short(name: str, value: object) -> str:
 @app.command("status")
 @command
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
-    """Last good read per tenant, holds, quarantine, frozen names, and who is running."""
+    """Last good read per tenant, holds, quarantine, frozen names, overrides, and who is running."""
+    from core.render import plain
     from state.control import Control
     from state.ledger import Ledger
     from state.snapshot import FOLDER, LATEST, Snapshot
     from tasks.expiry import ending_tokens, told
+    from tasks.override import listed
 
     inst = open_installation(config)
     ending = ending_tokens(inst)
@@ -150,6 +145,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
         ledger.close()
     with Snapshot.open(inst.state) as newest:
         header, age = newest.newest_header(), newest.age_seconds(inst.clock())
+        overrides = listed(inst, newest)
     extracts = [
         {
             "tenant": each.tenant,
@@ -180,8 +176,9 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
         "unsettled_calls": unknown,
         "expiries": expiries,
         "frozen": frozen,
+        "overrides": overrides,
     }
-    lines = [f"plan {header.digest[:8] if header else 'none'}; snapshot {_age(age)} old"]
+    lines = [f"plan {header.digest[:8] if header else 'none'}; snapshot {aged(age)} old"]
     if holder:
         lines.append(f"running: {holder.purpose} on {holder.host} (pid {holder.pid})")
     cells = [
@@ -197,6 +194,10 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
     lines += warnings
     if frozen:
         lines.append(f"frozen: {', '.join(frozen)}")
+    if overrides:
+        soon = [each for each in overrides if each["ends_soon"]]
+        lines.append(f"overrides: {len(overrides)}; ending within 7 days: {len(soon)}")
+        lines += [f"  {each['says']} {plain(each['name'])} until {each['until_local']}" for each in soon]
     emit(document, "\n".join(lines), as_json=as_json)
     return Exit.DONE
 
@@ -204,4 +205,4 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> Exit:
 def _ago(stamp: object, now: datetime) -> str:
     if not isinstance(stamp, str):
         return "never"
-    return f"{_age((now - datetime.fromisoformat(stamp.removesuffix('Z'))).total_seconds())} ago"
+    return f"{aged((now - datetime.fromisoformat(stamp.removesuffix('Z'))).total_seconds())} ago"

@@ -11,16 +11,22 @@ import typer
 
 from core.errors import ConfigError, Problem
 from flows.cli import ConfigOption, JsonOption, app, command
-from flows.console import emit, progress, table
+from flows.console import aged, emit, progress, table
 from flows.exits import Exit
-from flows.open import open_installation
+from flows.open import config_path, open_installation
 
 if TYPE_CHECKING:
-    from flows.order import Result
+    from contextlib import AbstractContextManager
+
+    from flows.order import Result, What
     from tasks.apply import Applied
     from tasks.installation import Installation
 
+WAIT_SECONDS = 20.0  # for another run, where one person is concerned
 TenantOption = Annotated[list[str] | None, typer.Option("--tenant", help="Only these tenants.")]
+PersonOption = Annotated[
+    str | None, typer.Option("--person", metavar="WHO", help="This person alone: read, planned and applied in seconds.")
+]
 FullOption = Annotated[bool, typer.Option("--full", help="Read everything, whatever the cursors.")]
 
 
@@ -32,36 +38,75 @@ def _known(inst: Installation, tenants: list[str] | None) -> list[str] | None:
     return tenants or None
 
 
+def _what(inst: Installation, tenants: list[str] | None, person: str | None, *, full: bool) -> What:
+    from flows.order import What
+    from tasks.person import whom
+
+    if person is not None and full:
+        raise ConfigError([Problem("--person", "reads one person, and --full everybody", "Leave one of them out")])
+    who = None if person is None else whom(inst, person)
+    return What(tenants=_known(inst, tenants), full=full, who=who)
+
+
+def _waiting(person: str | None) -> AbstractContextManager[None]:
+    """One person is done in seconds: such a run waits a little for the one that holds the state."""
+    from state.control import patient
+
+    return patient(WAIT_SECONDS if person is not None else 0.0)
+
+
 @app.command("plan")
 @command
-def plan(
+def plan(  # noqa: PLR0917 - each is an option of the command line
     config: ConfigOption = None,
     tenant: TenantOption = None,
     full: FullOption = False,
-    person: Annotated[
-        str | None, typer.Option("--person", help="Only this person's changes, by person id or user name; not saved.")
-    ] = None,
+    person: PersonOption = None,
+    diff: Annotated[
+        bool,
+        typer.Option("--diff", help="How persons and plan would differ with --config OTHER; reads and writes nothing."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> Exit:
     """Reads the tenants, works out who is who, and plans. Writes nothing to targets."""
     from flows import order
 
+    if diff:
+        if config is None or tenant or full or person is not None:
+            usage = "Write `onefold plan --config OTHER --diff` and no more; the live config is found as always"
+            raise ConfigError([Problem("--diff", "compares the live config with --config OTHER", usage)])
+        return _preview(config, as_json=as_json)
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
-        what = order.What(tenants=_known(inst, tenant), full=full, who=person)
-        result = order.plan(inst, what)
-    _report(inst, "plan", result)
+        with _waiting(person):
+            result = order.plan(inst, _what(inst, tenant, person, full=full))
+    report(inst, "plan", result)
     _emit_run(inst, result, as_json=as_json)
     return result.exit
 
 
+def _preview(other: Path, *, as_json: bool) -> Exit:
+    """Both sides on the same extracts. The live config is found without `--config`, which names the other one."""
+    from core.render_preview import to_text
+    from tasks.installation import load
+    from tasks.preview import preview, refuse_same
+
+    refuse_same(config_path(None), other)
+    with progress(quiet=as_json) as tell:
+        inst = open_installation(None, progress=tell)
+        document = preview(inst, load(other), other.absolute())
+    emit(document, "" if as_json else to_text(document, age=aged(document["snapshot_age_seconds"])), as_json=as_json)
+    return Exit.DONE
+
+
 @app.command("sync")
 @command
-def sync(
+def sync(  # noqa: PLR0917 - each is an option of the command line
     config: ConfigOption = None,
     tenant: TenantOption = None,
     full: FullOption = False,
     apply: Annotated[bool, typer.Option("--apply", help="Also apply what no guard holds.")] = False,
+    person: PersonOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
     """Plans, and with --apply applies what is not held."""
@@ -69,8 +114,9 @@ def sync(
 
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
-        result = order.sync(inst, order.What(tenants=_known(inst, tenant), full=full), apply=apply)
-    _report(inst, "sync", result)
+        with _waiting(person):
+            result = order.sync(inst, _what(inst, tenant, person, full=full), apply=apply)
+    report(inst, "sync", result)
     _emit_run(inst, result, as_json=as_json)
     return result.exit
 
@@ -80,25 +126,33 @@ def sync(
 def apply(
     digest: Annotated[str | None, typer.Argument(help="The plan's digest, or its first digits (at least 4).")] = None,
     newest: Annotated[bool, typer.Option("--newest", help="The plan saved last.")] = False,
+    person: PersonOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
-    """Applies a reviewed plan, less what would come out differently today, which it names."""
+    """Applies a reviewed plan, less what would come out differently today, which it names. --person: plans one person and applies."""
     from flows import order
     from tasks.apply import newest_digest
 
-    if (digest is None) is not newest:
-        raise ConfigError([Problem("apply", "needs one plan", "Give its digest, or --newest")])
+    if (digest is not None) + newest + (person is not None) != 1:
+        raise ConfigError([Problem("apply", "needs one plan", "Give its digest, --newest, or --person WHO")])
     with progress(quiet=as_json) as tell:
         inst = open_installation(config, progress=tell)
-        result = order.apply(inst, digest or newest_digest(inst))
-    _report(inst, "apply", result)
+        if person is not None:
+            with _waiting(person):
+                result = order.sync(inst, _what(inst, None, person, full=False), apply=True, kind="apply")
+        else:
+            result = order.apply(inst, digest or newest_digest(inst))
+    report(inst, "apply", result)
+    if person is not None:
+        _emit_run(inst, result, as_json=as_json)
+        return result.exit
     if result.applied is not None:
         emit(result.applied.document(), _applied_text(result.applied), as_json=as_json)
     return result.exit
 
 
-def _report(inst: Installation, kind: str, result: Result) -> None:
+def report(inst: Installation, kind: str, result: Result) -> None:
     """Shows the run in Prefect where PREFECT_API_URL names a server."""
     from flows.prefect_api import PrefectApi
 

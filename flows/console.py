@@ -30,6 +30,14 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def aged(seconds: float) -> str:
+    """How long ago, in words."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"
+
+
 def emit(document: Any, text: str, *, as_json: bool) -> None:
     """Prints the document as JSON, or the text."""
     if as_json:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from core.errors import RefusedError
+from core.errors import InUseError, RefusedError
 from core.guard import waits
 from core.model import Manifest, Verdict
 from core.plan import Plan
@@ -21,6 +21,8 @@ from tasks.expiry import ending_tokens, told
 from tasks.identify import Identified, identify
 from tasks.installation import Installation
 from tasks.observe import Seen, observe
+from tasks.offboard import Left, standing
+from tasks.person import look, read_person
 from tasks.plan_head import Reading
 from tasks.planning import make_plan
 from tasks.publish import publish
@@ -55,7 +57,10 @@ PLAIN = Steps()
 
 @dataclass(frozen=True)
 class What:
-    """What a run is asked to do. `only_due`: read only tenants whose interval has passed; `who`: one person's plan alone."""
+    """What a run is asked to do. `only_due`: read only tenants whose interval has passed.
+
+    `who`: a person_id; the run reads, plans and applies for that person alone. `tenants` may then only leave some out.
+    """
 
     tenants: Sequence[str] | None = None
     full: bool = False
@@ -75,6 +80,8 @@ class Result:
     plan: Plan | None = None
     applied: Applied | None = None
     exit: Exit = Exit.UNEXPECTED
+    refused: str | None = None  # why nothing at all was applied
+    left: tuple[Left, ...] = ()  # of an offboarding: what each target shows afterwards
 
 
 def plan(inst: Installation, what: What | None = None, *, steps: Steps = PLAIN) -> Result:
@@ -87,9 +94,11 @@ def plan(inst: Installation, what: What | None = None, *, steps: Steps = PLAIN) 
         return result
 
 
-def sync(inst: Installation, what: What | None = None, *, apply: bool = False, steps: Steps = PLAIN) -> Result:
-    """Plans, and applies what is not held when asked to."""
-    run_id = begin(inst, "sync")
+def sync(
+    inst: Installation, what: What | None = None, *, apply: bool = False, steps: Steps = PLAIN, kind: str = "sync"
+) -> Result:
+    """Plans, and applies what is not held when asked to. `kind`: what the history calls it."""
+    run_id = begin(inst, kind)
     with finish(inst, run_id, steps.publish) as ending:
         result = _planned(inst, run_id, what or What(), steps)
         digest = result.plan.header.digest if result.plan else None
@@ -97,8 +106,32 @@ def sync(inst: Installation, what: What | None = None, *, apply: bool = False, s
         if apply and digest is not None and result.plan is not None and result.plan.ready.height:
             applied = steps.apply(inst, run_id, digest)
             code = worst(result.exit, verdict(applied))
-            result = Result(run_id, result.extracts, result.taken, result.identified, result.plan, applied, code)
+            result = replace(result, applied=applied, exit=code)
         ending.exit = result.exit
+        return result
+
+
+def offboard(inst: Installation, person_id: str, *, steps: Steps = PLAIN) -> Result:
+    """Carries out at once that the person is inactive, in every target: reads no tenant. `exit` tells of the plan and the apply.
+
+    Whether access is gone is told by `tasks.offboard.standing`, which asks the targets.
+    """
+    run_id = begin(inst, "offboard")
+    with finish(inst, run_id, steps.publish) as ending:
+        result = _planned(inst, run_id, What(tenants=(), who=person_id), steps)
+        made = result.plan
+        if made is not None and made.ready.height:
+            try:
+                applied = steps.apply(inst, run_id, made.header.digest)
+            except InUseError:
+                raise
+            except RefusedError as error:
+                result = replace(result, exit=Exit.REFUSED, refused=str(error))
+            else:
+                result = replace(result, applied=applied, exit=worst(result.exit, verdict(applied)))
+        left = standing(inst, run_id, person_id, made, result.applied, result.refused)
+        result = replace(result, left=left, exit=worst(*(Exit(each.exit) for each in left)))
+        ending.exit, ending.digest = result.exit, made.header.digest if made else None
         return result
 
 
@@ -120,7 +153,27 @@ def apply(inst: Installation, digest: str, *, steps: Steps = PLAIN) -> Result:
         return Result(run_id, applied=applied, exit=code)
 
 
+def _planned_for(inst: Installation, run_id: str, person_id: str, what: What, steps: Steps) -> Result:
+    """The plan of one person: reads that person alone, where that can be done, in tenants and targets."""
+    frozen = frozen_names(inst)
+    chosen = inst.config.tenants if what.tenants is None else what.tenants
+    read = read_person(inst, person_id, chosen, frozen=frozen)
+    taken = steps.consolidate(inst, run_id, read.extracts)
+    identified = steps.identify(inst, run_id)
+    seen = look(inst, run_id, person_id, frozen=frozen)
+    silent = {each.target: each.problem for each in seen if each.problem is not None}
+    made = make_plan(inst, run_id, Reading((), silent, (*read.notes, *identified.notes)), only=person_id)
+    codes = [Exit.DONE]
+    if silent or any(each.verdict is not Verdict.COMPLETE for each in read.extracts):
+        codes.append(Exit.HELD)
+    if waits(made.changes, made.header.holds):
+        codes.append(Exit.HELD)
+    return Result(run_id, read.extracts, taken, identified, made, None, worst(*codes))
+
+
 def _planned(inst: Installation, run_id: str, what: What, steps: Steps) -> Result:
+    if what.who is not None:
+        return _planned_for(inst, run_id, what.who, what, steps)
     frozen = frozen_names(inst)
     chosen = sorted(set(inst.config.tenants if what.tenants is None else what.tenants) - frozen)
     extracts = steps.side_by_side(steps.read, inst, due(inst, chosen) if what.only_due else chosen, what.full)
@@ -132,12 +185,10 @@ def _planned(inst: Installation, run_id: str, what: What, steps: Steps) -> Resul
         *identified.notes,
         *(f"{name} is frozen; `onefold thaw {name}` ends it" for name in sorted(frozen)),
         *(told(each) for each in ending_tokens(inst)),
+        *(f"{each.tenant}: {each.reason}" for each in taken if each.accepted and each.moved and each.reason),
     )
     reading = Reading(tuple(extracts), silent, notes)
-    if what.who is not None:
-        made = make_plan(inst, run_id, reading, only=what.who)
-    else:
-        made = steps.plan(inst, run_id, reading)
+    made = steps.plan(inst, run_id, reading)
     codes = [Exit.DONE]
     if any(each.verdict is not Verdict.COMPLETE for each in extracts) or silent:
         codes.append(Exit.HELD)

@@ -71,9 +71,7 @@ class Served:
 
     def stop(self) -> None:
         """Ends it and its runner, which ends when its stdin does; again is harmless."""
-        atexit.unregister(self.stop)
-        process, self._process = self._process, None
-        if process is None:
+        if (process := self._process) is None:
             return
         process.terminate()
         try:
@@ -83,6 +81,8 @@ class Served:
             process.wait()
         if process.stdout:
             process.stdout.close()
+        self._process = None  # only now: a signal in the middle leaves the rest to the end of this process
+        atexit.unregister(self.stop)
 
 
 def people(world: World) -> PushDirectory:

@@ -16,13 +16,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+
+from sandbox.wire import Answer, page
 
 Kind = Literal["status", "html", "timeout", "reset_before", "reset_after", "truncate", "repeat_page", "kill"]
 KINDS = frozenset(Kind.__args__)  # type: ignore[attr-defined]  # typing hides the members of a Literal
@@ -124,6 +127,32 @@ def read(path: Path) -> list[dict[str, Any]]:
     for each in found:
         rule(each)
     return found
+
+
+def spoiled(
+    picked: Rule, done: Answer | None, *, error: Callable[[int, str], Answer], earlier: Answer | None
+) -> Answer | None:
+    """What the client gets instead of the answer `done` (None: nothing was done yet); None when it gets it, late or not.
+
+    `error` is the product's envelope, `earlier` what this route gave before.
+    """
+    if picked.fault == "timeout":
+        time.sleep(picked.seconds)
+        return None
+    if picked.fault == "kill":
+        kill(picked)
+        return Answer(0, broken="reset")
+    if picked.fault in {"reset_before", "reset_after"}:
+        return Answer(0, broken="reset")
+    if picked.fault == "status":
+        wait = {} if picked.retry_after is None else {"Retry-After": str(picked.retry_after)}
+        status = picked.status or 500
+        return (page(status, "Bad Gateway") if status == 502 else error(status, "")).with_headers(wait)
+    if picked.fault == "html":
+        return page(picked.status or 200, "Log in")
+    if done is None:
+        return None
+    return replace(done, broken="truncate") if picked.fault == "truncate" else earlier or done
 
 
 def kill(picked: Rule) -> None:

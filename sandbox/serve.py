@@ -16,6 +16,7 @@ from sandbox.confluence_dc import ConfluenceDc
 from sandbox.faults import read
 from sandbox.jira_dc import JiraDc
 from sandbox.people import existing
+from sandbox.providers import Providers, tenants
 from sandbox.ratelimit import Rate
 from sandbox.standin import Standin
 from sandbox.wire import Server
@@ -114,8 +115,10 @@ def serve(*, faults: Path | None, seed: int, users: int, port: int, version: str
     over = threading.Event()
     before = {each: signal.signal(each, lambda *_: over.set()) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with Sandbox(existing(seed, users), faults, version, port) as box:
-            sys.stdout.write(json.dumps(box.announcement()) + "\n")
+        targets = Sandbox(existing(seed, users), faults, version, port)
+        vendors = Providers(tenants(seed), read(faults) if faults else (), port + 2 if port else 0)
+        with targets as box, vendors as providers:
+            sys.stdout.write(json.dumps({**box.announcement(), **providers.announcement()}) + "\n")
             sys.stdout.flush()
             over.wait()
     finally:

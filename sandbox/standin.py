@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 
 from sandbox.audit import Audit
 from sandbox.directory import INTERNAL, Directory, User, fold
-from sandbox.faults import Faults, Rule, kill
+from sandbox.faults import Faults, Rule, spoiled
 from sandbox.ratelimit import Buckets, Rate
 from sandbox.wire import Answer, Request, Route, Router, page
 
@@ -200,25 +199,7 @@ class Standin(ABC):
 
     def _broken(self, picked: Rule, done: Answer | None, request: Request) -> Answer | None:
         """What the client gets instead of the answer; None when it gets it, late or not."""
-        if picked.fault == "timeout":
-            time.sleep(picked.seconds)
-            return None
-        if picked.fault == "kill":
-            kill(picked)
-            return Answer(0, broken="reset")
-        if picked.fault in {"reset_before", "reset_after"}:
-            return Answer(0, broken="reset")
-        if picked.fault == "status":
-            wait = {} if picked.retry_after is None else {"Retry-After": str(picked.retry_after)}
-            status = picked.status or 500
-            return (page(status, "Bad Gateway") if status == 502 else self.error(status, "")).with_headers(wait)
-        if picked.fault == "html":
-            return page(picked.status or 200, "Log in")
-        if done is None:
-            return None
-        if picked.fault == "truncate":
-            return replace(done, broken="truncate")
-        return self._pages.get(self._page_name(request), done)
+        return spoiled(picked, done, error=self.error, earlier=self._pages.get(self._page_name(request)))
 
     def _late(self, picked: Rule, answer: Answer, request: Request) -> Answer:
         if picked.when == "before" and picked.fault not in {"truncate", "repeat_page"}:

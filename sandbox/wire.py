@@ -144,7 +144,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self._close()
             return
-        payload = _encoded(answer.body)
+        payload = encoded(answer.body)
         head = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}", f"Content-Length: {len(payload)}"]
         if answer.body is not None:
             head.append(f"Content-Type: {answer.content_type}")
@@ -164,7 +164,8 @@ class _Connection(BaseHTTPRequestHandler):
         """Says nothing: the audit knows."""
 
 
-def _encoded(body: Any) -> bytes:
+def encoded(body: Any) -> bytes:
+    """A body as it goes out."""
     if body is None:
         return b""
     if isinstance(body, bytes):

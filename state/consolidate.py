@@ -1,13 +1,14 @@
 """One extract becomes part of the picture of its tenant: accounts, groups and edges, with history, in one transaction.
 
 A complete full read replaces the picture; what is missing becomes gone ('absent'). A partial or suspect one is merged and
-proves no absence. A delta is merged when it starts at the committed cursor. Tombstones make gone ('explicit').
+proves no absence. A delta is merged when it starts at the committed cursor. Accounts that were asked for by id are merged and
+move neither the cursor nor how far the tenant is trusted. Tombstones make gone ('explicit').
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -91,11 +92,26 @@ def consolidate(session: Session, manifest: Manifest, read: Read, run_id: str, n
             result = Consolidated(accepted=True, outcome="unchanged", reason="the same content as the last full read")
         else:
             result = _load(session, read, _Turn(tenant.key, session.run_no(run_id, now), now, manifest))
+            if complete and tenant.cursor is not None:
+                result = replace(result, reason=_cross_check(result))
         note_extract(
             session, manifest, tenant.key, run_id=run_id, outcome=result.outcome, reason=result.reason, now=now
         )
-        commit_tenant(session, tenant, manifest, content)
+        if manifest.kind is ExtractKind.ONE:
+            session.run("tenant_amended", {"tenant_key": tenant.key})
+        else:
+            commit_tenant(session, tenant, manifest, content)
     return result
+
+
+def _cross_check(result: Consolidated) -> str:
+    """How a complete full read differs from what deltas built; what moved since the last delta is among it. Empty when it agrees."""
+    if not (result.added or result.changed or result.gone):
+        return ""
+    return (
+        f"the full read and what the deltas had built differ: {result.added} added, {result.changed} changed, "
+        f"{result.gone} gone, with what moved since the last delta"
+    )
 
 
 def _refusal(tenant: TenantRow, manifest: Manifest) -> Consolidated | None:
@@ -108,7 +124,13 @@ def _refusal(tenant: TenantRow, manifest: Manifest) -> Consolidated | None:
             outcome="superseded",
             reason="it does not start where the tenant was consolidated last; the next read does",
         )
-    if manifest.kind is ExtractKind.FULL and tenant.started_at is not None and manifest.started_at < tenant.started_at:
+    if manifest.kind is ExtractKind.ONE and tenant.started_at is None:
+        return Consolidated(accepted=False, outcome="superseded", reason="the tenant was never read as a whole")
+    if (
+        manifest.kind is not ExtractKind.DELTA
+        and tenant.started_at is not None
+        and manifest.started_at < tenant.started_at
+    ):
         return Consolidated(
             accepted=False,
             outcome="superseded",
@@ -217,7 +239,8 @@ def _merge(session: Session, kind: _Kind, landed: pl.DataFrame, turn: _Turn) -> 
     before = amended.select(kind.key, now_gone="gone").join(existing.select(kind.key, was="gone"), on=kind.key)
     went = before.filter(pl.col("was").is_null() & pl.col("now_gone").is_not_null()).height
     back = before.filter(pl.col("was").is_not_null() & pl.col("now_gone").is_null()).height
-    moved = Moved(added.height, amended.height - went - back, missing.height + went, back)
+    stayed = before.filter(pl.col("was").is_null() & pl.col("now_gone").is_null()).height
+    moved = Moved(added.height, stayed, missing.height + went, back)
     return _picture(existing, replaced, added, kind.key), moved
 
 

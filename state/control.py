@@ -1,7 +1,7 @@
 """`control.sqlite`: what anybody may say to an installation, or ask of it, while a run goes on. Needs no lease.
 
-Holds the lease, decisions, approvals, requests (sync, stop), frozen tenants and targets, and mirrors of what the writer
-knows (tenants and cursors, runs, small tables by name). A run imports decisions and approvals at its start.
+Holds the lease, decisions, overrides, approvals, requests (sync, stop), frozen tenants and targets, and mirrors of what the
+writer knows (tenants and cursors, runs, small tables by name). A run imports decisions, overrides and approvals at its start.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import polars as pl
 
+from core.errors import InUseError
 from core.frames import APPROVAL
 from core.model import JSON
 from state.lease import Lease
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from state.store import Store
 
 NAME = "control.sqlite"
+BETWEEN_SECONDS = 0.1  # between two tries for the lease of somebody who waits
+PATIENCE: ContextVar[float] = ContextVar("patience", default=0.0)  # seconds for which this context waits for the lease
 Kind = Literal["sync", "stop"]
 
 
@@ -62,6 +68,21 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """An exception from the rules of status: `inactive` takes access away, `keep` keeps it, `clear` takes back what was said.
+
+    `until` is when it ends by itself (None: only when cleared).
+    """
+
+    person_id: str
+    says: Literal["inactive", "keep", "clear"]
+    until: datetime | None
+    reason: str
+    said_by: str
+    said_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Something asked of the next run (`sync`) or of the running one (`stop`); `subject` is a tenant, or empty for all."""
 
@@ -80,6 +101,16 @@ class Holder:
     pid: int
     purpose: str
     renewed_at: datetime
+
+
+@contextmanager
+def patient(seconds: float) -> Iterator[None]:
+    """Inside, whoever wants the lease while another run holds it waits so long before it is refused."""
+    before = PATIENCE.set(seconds)
+    try:
+        yield
+    finally:
+        PATIENCE.reset(before)
 
 
 class Control:
@@ -117,9 +148,16 @@ class Control:
         return None if found.get(tenant) is None else str(found[tenant])
 
     def acquire(self, purpose: str, clock: Callable[[], datetime]) -> Lease:
-        """Takes the lease on the state. RefusedError when somebody who may be alive holds it."""
-        with self._turn:
-            return Lease.acquire(self._con, self._turn, self._folder, purpose=purpose, clock=clock)
+        """Takes the lease on the state. InUseError when somebody who may be alive holds it, after the patience of `patient`."""
+        until = time.monotonic() + PATIENCE.get()
+        while True:
+            try:
+                with self._turn:
+                    return Lease.acquire(self._con, self._turn, self._folder, purpose=purpose, clock=clock)
+            except InUseError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(BETWEEN_SECONDS)
 
     def holder(self) -> Holder | None:
         """Who holds the lease."""
@@ -173,6 +211,39 @@ class Control:
         """Decisions speak of the tenant by its name of now, so that a state that was lost finds its accounts again."""
         self._many("UPDATE decision SET tenant_a = ? WHERE tenant_a = ?", [(name, old)])
         self._many("UPDATE decision SET tenant_b = ? WHERE tenant_b = ?", [(name, old)])
+
+    def override(self, overrides: Iterable[Override]) -> None:
+        """Records exceptions; the last word on a person stands."""
+        rows = [
+            (
+                uuid.uuid4().hex,
+                each.person_id,
+                each.says,
+                None if each.until is None else stamp(each.until),
+                each.reason,
+                each.said_by,
+                stamp(each.said_at),
+            )
+            for each in overrides
+        ]
+        self._many(
+            "INSERT INTO override (override_id, person_id, says, until, reason, said_by, said_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+    def overrides(self) -> list[Override]:
+        """Everything that was ever said, oldest first, whether a run has imported it or not."""
+        return [
+            Override(
+                str(person_id),
+                "inactive" if says == "inactive" else "keep" if says == "keep" else "clear",
+                None if until is None else unstamp(until),
+                str(reason),
+                str(said_by),
+                unstamp(said_at),
+            )
+            for _, person_id, says, until, reason, said_by, said_at in self._ask("control_overrides")
+        ]
 
     def approve(
         self,
@@ -242,9 +313,10 @@ class Control:
         return frozenset(str(row[0]) for row in self._ask("control_frozen"))
 
     def import_into(self, store: Store) -> int:
-        """Copies decisions and approvals that the state does not hold yet; returns how many."""
+        """Copies decisions, overrides and approvals that the state does not hold yet; returns how many."""
         decisions, approvals = self._ask("control_decisions"), self._ask("control_approvals_all")
-        return store.take_decisions(decisions) + store.take_approvals(approvals)
+        taken = store.take_decisions(decisions) + store.take_approvals(approvals)
+        return taken + store.take_overrides(self._ask("control_overrides"))
 
     def mirror_tenants(self, tenants: Mapping[str, tuple[int, str | None]]) -> None:
         """Shows names, keys and cursors as committed in the state."""

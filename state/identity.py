@@ -10,7 +10,7 @@ from typing import IO, cast
 
 import polars as pl
 
-from core.frames import LINK, PERSON, PERSON_ID, conform
+from core.frames import LINEAGE, LINK, PERSON, PERSON_ID, conform
 from state.history import KEYS, sync_rows
 from state.session import Session
 
@@ -57,10 +57,17 @@ def save_identity(
     persons: pl.DataFrame,
     *,
     now: datetime,
+    lineage: pl.DataFrame | None = None,
 ) -> Saved:
-    """Makes the state hold exactly these frames (LINK, PERSON_ID, PERSON), with history; writes only what differs."""
+    """Makes the state hold exactly these frames (LINK, PERSON_ID, PERSON), with history; writes only what differs.
+
+    `lineage`: LINEAGE of this matching, appended with the run.
+    """
     total = Saved()
     with session.transaction():
+        if lineage is not None and lineage.height:
+            rows = conform(lineage, LINEAGE).with_columns(run_no=pl.lit(session.run_no(run_id, now), pl.Int32))
+            session.insert("core_lineage", rows)
         for (table, schema), frame in zip(TABLES.items(), (links, person_ids, persons), strict=True):
             desired = conform(frame, schema).sort(KEYS[table])
             content = content_of(desired)

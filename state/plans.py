@@ -32,11 +32,14 @@ class StoredPlan:
 
 
 def save_plan(session: Session, header: PlanHeader, changes: pl.DataFrame, values: pl.DataFrame) -> None:
-    """Stores a plan. One with the same digest and rows as a stored one costs its header only."""
+    """Stores a plan. One with the same digest and rows as a stored one costs its header only.
+
+    A plan of one person is found by its digest and never the newest: it takes nothing away from the plan of everybody.
+    """
     frames = dict(zip(PARTS, (changes, values), strict=True))
     with session.transaction():
         known = session.rows("plan_digest_known", {"digest": header.digest})
-        number = int(str(session.rows("plan_newest_no")[0][0])) + 1
+        number = 0 if header.person is not None else int(str(session.rows("plan_newest_no")[0][0])) + 1
         session.run(
             "plan_header_add",
             {

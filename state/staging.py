@@ -16,7 +16,7 @@ from state.private import private_folder
 
 ARRIVAL = "arrival"  # the number of a row in the order in which it came
 ROWS_IN_MEMORY = 50_000
-ROWS_OF_A_PART = {"memberships": 500_000}  # narrow rows; others are ROWS_IN_MEMORY
+ROWS_OF_A_PART = {"memberships": 250_000}  # narrow rows, about 100 MB while they are sorted; others are ROWS_IN_MEMORY
 
 
 class Staging:

@@ -12,7 +12,7 @@
 |---|---|
 | tenants | `tenant_keys() -> {name: key}`, `ensure_tenants(names) -> {name: key}`, `rename_tenant(old, name)`, `cursor(tenant)`, `newest_extracts() -> {tenant: Consumed}` |
 | picture | `consolidate(manifest, read, run_id, now) -> Consolidated`, `accounts() -> ACCOUNT`, `groups() -> GROUP`, `memberships() -> MEMBERSHIP`, sorted by key |
-| identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `save_identity(run_id, links, person_ids, persons, now) -> Saved` |
+| identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `overrides() -> STANDING_OVERRIDE`, `save_identity(run_id, links, person_ids, persons, now, lineage) -> Saved` |
 | review | `doubts() -> REVIEW`, `decided() -> DECIDED`, `undone() -> UNDONE`, `link_history()`, `save_review(run_id, doubts, decided, undone, now) -> Saved` |
 | shadow | `existing(target) -> Existing(users, groups, memberships, protected, traits)`, `observe(target, users, groups, edges, *, complete, run_id, now) -> Observed`, `record_receipts(run_id, now) -> int` (ledger receipts not yet in the shadow; idempotent, also called by `observe` and `existing`), `first_contact(target)`, `mark_adopted(target, run_id, now)` |
 | plans | `save_plan(header, changes, values)`, `plan(prefix) -> StoredPlan(header, changes, values)`, `newest_plan() -> StoredPlan` or None, `newest_header()`, `approvals(now) -> APPROVAL` |
@@ -42,6 +42,7 @@ import polars as pl
 from core.existing import Existing
 from core.frames import ACCOUNT, DECIDED, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, REVIEW, TIME, UNDONE
 from core.frames import APPROVAL as APPROVAL_ROW
+from core.match_history import FORMER, TIMES, Past
 from core.model import JSON, Manifest, PlanHeader
 from state import plans, runs, shadow, tenants
 from state.absorb import absorb
@@ -80,6 +81,26 @@ GIVEN_APPROVAL: dict[str, pl.DataType] = {
     "verified": pl.Boolean(),
     "approved_at": TIME,
     "until": TIME,
+}
+GIVEN_OVERRIDE: dict[str, pl.DataType] = {
+    "override_id": pl.String(),
+    "person_id": pl.String(),
+    "says": pl.String(),
+    "until": TIME,
+    "reason": pl.String(),
+    "said_by": pl.String(),
+    "said_at": TIME,
+}
+# The last word on each person: `active` true keeps access; person_key and founder_key lead to whom the person became.
+STANDING_OVERRIDE: dict[str, pl.DataType] = {
+    "person_id": pl.String(),
+    "active": pl.Boolean(),
+    "until": TIME,
+    "said_at": TIME,
+    "reason": pl.String(),
+    "said_by": pl.String(),
+    "person_key": pl.Int32(),
+    "founder_key": pl.Int32(),
 }
 
 
@@ -192,15 +213,32 @@ class Store:
         """The merged persons as saved last: PERSON sorted by person_key."""
         return self.session.frame("core_person_rows", schema=PERSON).sort("person_key")
 
+    def past(self) -> Past:
+        """When accounts came and ended, and the addresses they had before, as landed (core.match_history)."""
+        return Past(
+            self.session.frame("account_times", schema=TIMES), self.session.frame("account_former", schema=FORMER)
+        )
+
     def decisions(self) -> pl.DataFrame:
         """The last human word on each pair of known accounts: DECISION (`same`, `different`)."""
         return self.session.frame("decisions", schema=DECISION)
 
+    def overrides(self) -> pl.DataFrame:
+        """The last exception said of each person and not cleared, ended ones too: STANDING_OVERRIDE sorted by person_id."""
+        return self.session.frame("overrides", schema=STANDING_OVERRIDE)
+
     def save_identity(
-        self, run_id: str, links: pl.DataFrame, person_ids: pl.DataFrame, persons: pl.DataFrame, now: datetime
+        self,
+        run_id: str,
+        links: pl.DataFrame,
+        person_ids: pl.DataFrame,
+        persons: pl.DataFrame,
+        now: datetime,
+        *,
+        lineage: pl.DataFrame | None = None,
     ) -> Saved:
-        """Makes the state hold exactly these frames, with history; writes only what differs."""
-        return save_identity(self.session, run_id, links, person_ids, persons, now=now)
+        """Makes the state hold exactly these frames, with history, and appends LINEAGE; writes only what differs."""
+        return save_identity(self.session, run_id, links, person_ids, persons, now=now, lineage=lineage)
 
     def doubts(self) -> pl.DataFrame:
         """What a human should look at, as saved last: REVIEW."""
@@ -213,6 +251,10 @@ class Store:
     def link_history(self) -> pl.DataFrame:
         """Whose each account was, with valid_from_run and valid_to_run (null: still is)."""
         return self.session.frame("core_link_history_rows")
+
+    def decided_history(self) -> pl.DataFrame:
+        """account_a, account_b, valid_from_run and valid_to_run (null: still) of every decision that ever shaped links."""
+        return self.session.frame("core_decided_history_rows")
 
     def undone(self) -> pl.DataFrame:
         """Which links of the past came of decisions that were undone since: UNDONE."""
@@ -322,6 +364,10 @@ class Store:
     def take_approvals(self, rows: Sequence[Sequence[object]]) -> int:
         """Adds approvals of the control store that are not here yet (rows in the order of GIVEN_APPROVAL); returns how many."""
         return self._take("core_approval", "approval_ids", rows, GIVEN_APPROVAL)
+
+    def take_overrides(self, rows: Sequence[Sequence[object]]) -> int:
+        """Adds exceptions of the control store that are not here yet (rows in the order of GIVEN_OVERRIDE); returns how many."""
+        return self._take("core_override", "override_ids", rows, GIVEN_OVERRIDE)
 
     def _take(self, table: str, known: str, rows: Sequence[Sequence[object]], schema: dict[str, pl.DataType]) -> int:
         there = {row[0] for row in self.session.rows(known)}

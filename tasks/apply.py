@@ -17,7 +17,9 @@ from core.render import shown_object
 from state.plans import StoredPlan
 from state.store import Store
 from tasks.batch import Hand, Tally
+from tasks.identify import identify
 from tasks.installation import Installation
+from tasks.override import moved
 from tasks.plan_head import Reading
 from tasks.planning import work_out
 from tasks.settle import settle
@@ -89,6 +91,8 @@ def newest_digest(inst: Installation) -> str:
 
 def apply(inst: Installation, run_id: str, prefix: str) -> Applied:
     """Applies the plan whose digest starts with `prefix`. RefusedError when there is none or its targets only plan."""
+    if moved(inst):  # an override was set, cleared or has ended since: what rests on it comes out differently today
+        identify(inst, run_id)
     with Store.open(inst.state, purpose="apply", now=inst.clock) as store:
         store.control.import_into(store)
         reviewed = store.plan(prefix)
@@ -100,7 +104,7 @@ def apply(inst: Installation, run_id: str, prefix: str) -> Applied:
             for name in result.stopped:
                 if name in targets:
                     targets.pop(name).close()
-            today = work_out(inst, store, run_id, Reading())
+            today = work_out(inst, store, run_id, Reading(), only=reviewed.header.person)
             chosen = _choose(store, reviewed, today, result)
             for name, target in targets.items():
                 share = _Share(name, target, chosen.filter(pl.col("target") == name), today)
@@ -116,6 +120,8 @@ def _open(inst: Installation, store: Store, reviewed: StoredPlan, result: Applie
     """Targets that the plan would write to and may be written to."""
     frozen = store.control.frozen()
     wanted = {each.target for each in reviewed.header.targets}
+    if reviewed.header.person is not None:
+        wanted &= set(reviewed.changes.get_column("target"))
     opened: dict[str, Target] = {}
     for name in sorted(wanted & set(inst.config.targets)):
         if inst.config.targets[name].common.mode is not TargetMode.APPLY:
@@ -165,6 +171,8 @@ def _choose(store: Store, reviewed: StoredPlan, today: Plan, result: Applied) ->
         hold = reasons.get(row["fingerprint"])
         why = f"held today: {names.get(hold, hold)}" if hold else "it would come out differently today"
         result.dropped.append(Dropped(row["target"], row["verb"], shown_object(row), why))
+    if today.header.person is not None:
+        return ready  # somebody asked for this person by name: what waits in quarantine is tried now
     return _without_quarantine(store, ready, today, result)
 
 
@@ -205,7 +213,12 @@ def _carry_out(inst: Installation, store: Store, result: Applied, share: _Share)
         result.requests[name] = target.requests - before
     _count(result, name, tally)
     store.record_receipts(result.run_id, inst.clock())
-    if store.first_contact(name) and tally.stopped is None and _adoption_done(share.today, name, tally):
+    if (
+        share.today.header.person is None
+        and store.first_contact(name)
+        and tally.stopped is None
+        and _adoption_done(share.today, name, tally)
+    ):
         store.mark_adopted(name, result.run_id, inst.clock())
 
 
@@ -224,15 +237,17 @@ def _count(result: Applied, name: str, tally: Tally) -> None:
 
 
 def _adoption_done(today: Plan, name: str, tally: Tally) -> bool:
-    """Nothing of the adoption waits for approval any more, and what was approved was sent."""
+    """Nothing of the adoption waits for approval any more, and what was approved was sent. What nobody can approve is not waited for."""
     asked = [
         each.hold_id
         for each in today.header.holds
         if each.guard == FIRST_CONTACT and each.target == name and each.releasable
     ]
     mine = today.changes.filter((pl.col("target") == name) & ~pl.col("verb").cast(pl.String).is_in(WAITS_FOR_ADOPTION))
+    firm = [each.hold_id for each in today.header.holds if not each.releasable]
     waiting = mine.filter(
-        pl.col("held_by").list.set_intersection(pl.lit(asked, dtype=pl.List(pl.String))).list.len() > 0
+        (pl.col("held_by").list.set_intersection(pl.lit(asked, dtype=pl.List(pl.String))).list.len() > 0)
+        & (pl.col("held_by").list.set_intersection(pl.lit(firm, dtype=pl.List(pl.String))).list.len() == 0)
     )
     return waiting.is_empty() and not any(change.verb.value.startswith("adopt_") for change, _ in tally.dropped)
 

@@ -23,6 +23,7 @@ from state.snapshot import Snapshot
 from tasks.explain_history import became, history
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
+from tasks.override import said_of
 from tasks.who import Moment, moment, the_one
 
 Row = dict[str, Any]
@@ -61,6 +62,9 @@ def explain(inst: Installation, snapshot: Snapshot, who: str, at: datetime | Non
         "snapshot_published_at": snapshot.published_at,
         "person": _person(person, names),
         "accounts": _accounts(accounts, held, names),
+        "overrides": [
+            each for each in said_of(inst, snapshot, person_id) if when.at is None or each["said_at"] <= when.at
+        ],
         "decisions": snapshot.ask("explain_decisions", {"accounts": keys}).to_dicts(),
         "attributes": [_attribute(each, person, since) for each in told],
         "groups": _paths(paths, groups, accounts, names),
@@ -81,6 +85,7 @@ def _person(person: Row, names: dict[int, str]) -> Row:
             "reason": person["status_reason"],
             "decided_by_account": person["from_active"],
         },
+        "class": person["person_class"],
         "home_tenant": names.get(person["home_tenant"]),
         "doubtful": person["doubtful"],
         "since": person["since"],
@@ -109,7 +114,7 @@ def _accounts(accounts: pl.DataFrame, held: pl.DataFrame, names: dict[int, str])
             "account_key": row["account_key"],
             "tenant": names.get(row["tenant_key"]),
             **{name: row[name] for name in shown},
-            **{name: edges[row["account_key"]][name] for name in ("rule", "evidence", "since", "since_run")},
+            **{name: edges[row["account_key"]][name] for name in ("class", "rule", "evidence", "since", "since_run")},
         }
         for row in accounts.iter_rows(named=True)
     ]

@@ -23,7 +23,7 @@ def history(
     names: dict[int, str],
 ) -> list[Row]:
     """What happened to the person, oldest first: accounts that came and went, values that changed, calls that were sent."""
-    told = _movements(links, when) + _versions(snapshot, person_id, when, names)
+    told = _movements(links, when) + _versions(snapshot, person_id, when, names) + _lineage(snapshot, person_id, when)
     sent = snapshot.ask("explain_written", {"person_id": person_id, "at": when.at})
     values = snapshot.ask("explain_written_values", {"person_id": person_id}).to_dicts()
     for row in sent.iter_rows(named=True):
@@ -71,6 +71,24 @@ def _movements(links: pl.DataFrame, when: Moment) -> list[Row]:
                 {"at": row["until"], "run_id": row["until_run"], "what": "account or its edge moved", **account}
             )
     return told
+
+
+def _lineage(snapshot: Snapshot, person_id: str, when: Moment) -> list[Row]:
+    """Which persons this one came from and went into, and which id continued."""
+    rows = snapshot.ask("explain_lineage", {"person_id": person_id, "run_no": when.run_no})
+    return [
+        {
+            "at": row["began_at"],
+            "run_id": row["run_id"],
+            "what": f"person {row['event']}",
+            "object": None
+            if row["person_from"] is None
+            else f"{row['person_from']} -> {row['person_to']}, {row['accounts']} accounts, {row['continues']} continues",
+            "reason": ": ".join(word for word in (row["reason"], row["edge"]) if word),
+            **{name: row[name] for name in ("event", "person_from", "person_to", "accounts", "continues", "edge")},
+        }
+        for row in rows.iter_rows(named=True)
+    ]
 
 
 def _versions(snapshot: Snapshot, person_id: str, when: Moment, names: dict[int, str]) -> list[Row]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
-from connectors.source import Page, ReadsDelta, Source
+from connectors.source import CursorLost, Page, ReadsDelta, Source
 from core.errors import OnefoldError, RefusedError
 from core.frames import REJECTED, empty
 from core.model import ExtractKind, Manifest, Verdict
@@ -36,11 +38,12 @@ def extract(
     config_digest: str = "",
     progress: Progress | None = None,
     rows_in_memory: int = ROWS_IN_MEMORY,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Manifest:
     """Reads the tenant and lands what it said; the manifest, written last, carries the verdict.
 
     With `cursor_before`, a source that reads deltas is asked for what moved, unless `full`; when it no longer serves that
-    cursor, everything is read. `previous` is the tenant's last complete full read, `shrink` the percentage by which this one
+    cursor, everything is read, each tenant after a pause of its own where the vendor forgot many at once (`sleep`). `previous` is the tenant's last complete full read, `shrink` the percentage by which this one
     may be smaller. A failure of the vendor is a verdict, never an exception; what was read before it is landed all the same.
     """
     started = now()
@@ -52,8 +55,11 @@ def extract(
         if delta and isinstance(source, ReadsDelta) and cursor_before is not None:
             delta = gatherer.delta(source, cursor_before)
         if not delta:
+            if gatherer.spread_seconds:
+                sleep(gatherer.spread_seconds)
             gatherer.whole(source)
-        _land(staging, writer, reading, keep_last=delta)
+        last_word = delta or getattr(source, "last_word_counts", False)
+        _land(staging, writer, reading, delta=delta, keep_last=last_word)
     verdict, reasons = judge(reading, delta=delta, previous=previous, shrink=shrink)
     manifest = Manifest(
         extract_id=extract_id,
@@ -91,6 +97,7 @@ class _Gatherer:
         self.tenant, self.staging, self.reading = tenant, staging, reading
         self.cursor_after: str | None = None
         self.notes: list[str] = []
+        self.spread_seconds = 0.0
         self._progress = progress
 
     def whole(self, source: Source) -> None:
@@ -108,6 +115,8 @@ class _Gatherer:
         except RefusedError as error:
             if not self.reading.pages:
                 self.notes.append(f"everything was read, because what moved cannot be: {error}")
+                if isinstance(error, CursorLost):  # the same second for one tenant, another for each
+                    self.spread_seconds = error.spread_seconds * (zlib.crc32(self.tenant.encode()) % 1000) / 1000
                 return False
             self.reading.error = error
         except OnefoldError as error:
@@ -143,8 +152,11 @@ def _count_aside(reading: Reading, rejected: pl.DataFrame) -> None:
         reading.tallies[name].set_aside(column, problem, sample, many)
 
 
-def _land(staging: Staging, writer: LandingWriter, reading: Reading, *, keep_last: bool) -> None:
-    """Lands all rows in the order of their keys, each key once; what contradicts itself is set aside."""
+def _land(staging: Staging, writer: LandingWriter, reading: Reading, *, delta: bool, keep_last: bool) -> None:
+    """Lands all rows in the order of their keys, each key once; what contradicts itself is set aside.
+
+    A full read lands no removed edges: they are simply not among the others. Tombstones land, and are not counted as there.
+    """
     groups: list[pl.Series] = []
     accounts: list[pl.Series] = []
     for name in OBJECTS:
@@ -155,7 +167,11 @@ def _land(staging: Staging, writer: LandingWriter, reading: Reading, *, keep_las
                 frame = _with_kind(rows, accounts, groups)
             frame, twice = _once(frame, name, tally, keep_last=keep_last)
             staging.add("rejected", twice)
-            tally.landed += frame.height
+            there = frame
+            if not delta:
+                there = frame.filter(~pl.col("removed" if name == "memberships" else "tombstone"))
+                frame = there if name == "memberships" else frame
+            tally.landed += there.height
             if name == "accounts":
                 accounts.append(frame.get_column("native_id"))
             elif name == "groups":

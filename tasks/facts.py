@@ -25,6 +25,7 @@ def tenant_facts(inst: Installation, store: Known) -> tuple[TenantFacts, ...]:
     keys = store.tenant_keys()
     newest = store.newest_extracts()
     facts = []
+    issuers = {tenant: issuer for issuer, names in inst.config.settings.match.issuers.items() for tenant in names}
     for name, tenant in sorted(inst.config.tenants.items()):
         if name not in keys:
             continue  # it was never consolidated: it said nothing yet
@@ -38,11 +39,12 @@ def tenant_facts(inst: Installation, store: Known) -> tuple[TenantFacts, ...]:
                 mode=tenant.common.mode,
                 may=tenant.may,
                 verified_domains=frozenset(tenant.common.verified_domains),
-                employee_number_issuer=tenant.common.employee_number_issuer or name,
+                employee_number_issuer=tenant.common.employee_number_issuer or issuers.get(name, name),
                 authoritative=tenant.common.authoritative,
                 include=tenant.common.include,
                 exclude=tenant.common.exclude,
                 retired=tenant.common.retired,
+                classes=tenant.common.classes.rules(),
                 trusted=extract is not None and complete and now - extract.finished_at <= tenant.freshness,
                 verdict=extract.verdict if extract is not None else None,
             )

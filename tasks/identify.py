@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from core.classify import Rules, classify
 from core.match import Matching, MatchSettings, match
+from core.match_history import Past, normalised_former
 from core.merge import MergeSettings, merge
 from core.merge_status import StatusRule
 from core.model import TenantFacts
@@ -17,6 +19,7 @@ from core.unmerge import restored
 from state.store import Store
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
+from tasks.override import in_force, notes, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,25 @@ def identify(inst: Installation, run_id: str) -> Identified:
         facts = tenant_facts(inst, store)
         accounts = store.accounts()
         decisions = store.decisions()
-        start = restored(store.links(), store.decided(), store.undone(), decisions, store.link_history)
-        matching = who_is_who(inst, accounts, facts, links=start.links, persons=store.person_ids(), decisions=decisions)
+        known = store.links()
+        start = restored(
+            known,
+            store.decided(),
+            store.undone(),
+            decisions,
+            history=store.link_history,
+            obeyed=store.decided_history,
+        )
+        matching = who_is_who(
+            inst,
+            accounts,
+            facts,
+            links=start.links,
+            persons=store.person_ids(),
+            decisions=decisions,
+            since=known,
+            past=store.past(),
+        )
         status = inst.config.settings.status
         settings = MergeSettings(
             now=inst.clock(),
@@ -44,13 +64,18 @@ def identify(inst: Installation, run_id: str) -> Identified:
             attributes=inst.config.settings.attributes,
             status=StatusRule(status.rule, status.leave, status.words),
         )
-        notes = list(matching.notes)
-        persons = merge(accounts, matching, facts, settings, notes=notes)
+        overrides = in_force(store, matching, settings.now)
+        failed: list[str] = []
+        persons = merge(accounts, matching, facts, settings, overrides, notes=failed)
         doubts = to_review(decisions, matching.links, matching.doubts, name=_namer(accounts, facts))
         with store.session.transaction():  # what a decision moved, and that it did, are known together or not at all
-            store.save_identity(run_id, matching.links, matching.persons, persons, inst.clock())
+            store.save_identity(
+                run_id, matching.links, matching.persons, persons, inst.clock(), lineage=matching.lineage
+            )
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
-        return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, tuple(notes))
+            remember(store, settings.now)
+        told = (*matching.notes, *failed, *notes(inst, overrides, persons))
+        return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, told)
 
 
 def who_is_who(
@@ -61,21 +86,37 @@ def who_is_who(
     links: pl.DataFrame,
     persons: pl.DataFrame,
     decisions: pl.DataFrame,
+    since: pl.DataFrame | None = None,
+    past: Past | None = None,
 ) -> Matching:
-    """The matching of these accounts (ACCOUNT) by the rules of the config, from LINK, PERSON_ID and DECISION rows."""
-    return match(
+    """The matching of these accounts (ACCOUNT) by the rules of the config, from LINK, PERSON_ID and DECISION rows.
+
+    `since`: the links of the last run, where `links` holds restored ones; `past`: addresses and times of before.
+    """
+    chosen, rules = inst.config.settings.match, inst.config.settings.classes
+    normalised = normalise(accounts, chosen.placeholders)
+    classified = classify(
+        accounts, normalised, facts, Rules(rules.rules(), rules.built_in), links=links, today=inst.today()
+    )
+    matching = match(
         accounts,
-        normalise(accounts),
+        normalised,
         facts,
         links=links,
         persons=persons,
         decisions=decisions,
+        classes=classified.classes,
+        since=since,
+        past=Past(past.times, normalised_former(past.former, chosen.placeholders)) if past is not None else None,
         settings=MatchSettings(
             inst.config.settings.directory,
-            keys=inst.config.settings.match.keys,
-            hub_limit=inst.config.settings.match.hub_limit,
+            keys=chosen.keys,
+            hub_limit=chosen.hub_limit,
+            reuse=chosen.reuse,
+            cap=chosen.cap,
         ),
     )
+    return replace(matching, notes=(*classified.notes, *matching.notes))
 
 
 def _namer(accounts: pl.DataFrame, facts: Sequence[TenantFacts]) -> Callable[[int], str]:

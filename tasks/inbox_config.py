@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import ConfigError, Problem
+from tasks.secrets import resolved
 
 if TYPE_CHECKING:
     from connectors.inbox.directory import InboxTenant
+    from connectors.inbox.stores import Where
     from tasks.installation import Installation
 
 
@@ -37,10 +38,13 @@ def inbox_tenants(inst: Installation) -> dict[str, InboxTenant]:
     }
 
 
-def inbox_store(inst: Installation) -> Path:
-    """The file of the store that the inbox tenants share."""
-    from connectors.inbox.reading import store_path
+def inbox_store(inst: Installation) -> Where:
+    """The store that the inbox tenants share. RefusedError when its setting refers to nothing, or to no address."""
+    from connectors.inbox.stores import where
     from connectors.sources.inbox import InboxSettings
 
-    settings = [each.settings for each in inst.config.tenants.values() if isinstance(each.settings, InboxSettings)]
-    return store_path(settings[0].store if settings else None, base=inst.base, state=inst.state)
+    for name, each in inst.config.tenants.items():
+        if isinstance(each.settings, InboxSettings):
+            secrets = resolved(each.settings, path=f"tenants.{name}", base=inst.base, blocks=inst.blocks)
+            return where(each.settings.store, secrets.get("store"), base=inst.base, state=inst.state)
+    return where(None, None, base=inst.base, state=inst.state)

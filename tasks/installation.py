@@ -65,7 +65,7 @@ class Installation:
         """Opens the connector of a tenant. RefusedError when a secret is missing."""
         chosen = self.config.tenants[tenant]
         secrets = resolved(chosen.settings, path=f"tenants.{tenant}", base=self.base, blocks=self.blocks)
-        context = SourceContext(tenant=tenant, now=self.clock(), secrets=secrets, base=self.base)
+        context = SourceContext(tenant=tenant, now=self.clock(), secrets=secrets, base=self.base, state=self.state)
         return source_class(chosen.common.kind)(chosen.settings, context)
 
     def target(self, name: str) -> Target:

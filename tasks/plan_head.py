@@ -111,10 +111,15 @@ def header(  # noqa: PLR0917 - the head gathers what every step found
     previous: StoredPlan | None,
     seats: Mapping[str, int],
     observed: Sequence[str],
+    *,
+    person: str | None = None,
 ) -> PlanHeader:
-    """The head of a plan; its digest covers the config's digest, the changes and the holds. `observed`: notes on the picture."""
+    """The head of a plan; its digest covers the config's digest, the changes and the holds, whose plan it is. `observed`: notes on the picture."""
     changes = guarded.changes
-    before = previous.changes.select("fingerprint") if previous is not None else None
+    before = previous.changes if previous is not None else None
+    if before is not None and person is not None:
+        before = before.filter(pl.col("person_id") == person)
+    rules = inst.config.digest if person is None else f"{inst.config.digest} {person}"
     notes = [*reading.notes, *observed, *(note for side in sides for note in side.notes)]
     if guarded.released:
         notes.append(f"{guarded.released} changes are approved")
@@ -123,7 +128,7 @@ def header(  # noqa: PLR0917 - the head gathers what every step found
         run_id=run_id,
         created_at=inst.clock(),
         config_digest=inst.config.digest,
-        digest=digest(inst.config.digest, changes, guarded.holds),
+        digest=digest(rules, changes, guarded.holds),
         extracts=_extract_lines(inst, facts, store, reading),
         targets=tuple(_target_line(inst, side) for side in sides),
         holds=guarded.holds,
@@ -134,6 +139,7 @@ def header(  # noqa: PLR0917 - the head gathers what every step found
         removed=before.join(changes, on="fingerprint", how="anti").height if before is not None else 0,
         notes=tuple(notes),
         groups=_most_changed(changes, group_sizes(sides)),
+        person=person,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -23,10 +24,10 @@ from core.model import (
     TenantFacts,
     Verb,
 )
-from core.names import matching
+from core.names import folded, matching
 from core.nesting import nesting, nesting_notes
 from core.normalise import normalise
-from core.plan import Ordered, Plan, order
+from core.plan import GROUP_VERBS, Ordered, Plan, order
 from core.plan_notes import conflict_notes
 from core.rollout import outside
 from state.plans import StoredPlan
@@ -37,12 +38,12 @@ from tasks.plan_head import Reading, Side, group_sizes, header
 
 
 def make_plan(inst: Installation, run_id: str, reading: Reading | None = None, *, only: str | None = None) -> Plan:
-    """Plans and saves. `only`: person_id or user name; the plan then holds that person's changes alone and is not saved."""
+    """Plans and saves. `only`: a person_id; the plan holds that person's changes alone and does not become the newest."""
     with Store.open(inst.state, purpose="plan", now=inst.clock) as store:
         store.control.import_into(store)
         plan = work_out(inst, store, run_id, reading or Reading(), only=only)
+        store.save_plan(plan.header, plan.changes, plan.values)
         if only is None:
-            store.save_plan(plan.header, plan.changes, plan.values)
             _mirror(inst, store, plan)
     return plan
 
@@ -56,11 +57,23 @@ def _mirror(inst: Installation, store: Store, plan: Plan) -> None:
 
 
 def work_out(
-    inst: Installation, store: Store, run_id: str, reading: Reading, *, only: str | None = None, live: bool = True
+    inst: Installation,
+    store: Store,
+    run_id: str,
+    reading: Reading,
+    *,
+    only: str | None = None,
+    live: bool = True,
+    keep: list[Side] | None = None,
 ) -> Plan:
-    """The plan from what the state holds now. `live`: ask targets for their seats where users are created."""
+    """The plan from what the state holds now. `live`: ask targets for their seats where users are created.
+
+    `only`: person_id of the one whose changes are wanted, or of one who merged into that person. `keep` is filled with the
+    sides of all targets.
+    """
     facts = tenant_facts(inst, store)
     picture, notes = picture_of(store, facts)
+    only = None if only is None else heir(store, only)
     questions = [_silence(name, problem) for name, problem in sorted(reading.silent.items())]
     sides: list[Side] = []
     seats: dict[str, int] = {}
@@ -89,15 +102,18 @@ def work_out(
                     rename=inst.config.settings.map.rename,
                 )
             )
-            questions += _questions(side)
+            questions += _questions(side if only is None else _narrowed(side, picture.persons, only))
         previous = store.newest_plan()
         ordered = order(differences) if differences else _empty()
         if only is not None:
             ordered = _of_person(ordered, only)
+        if keep is not None:
+            keep += sides
         if live:
             seats = _seats(ordered, connected, questions)
-    guarded = guard(ordered, _facts(inst, store, sides, picture, previous, seats=seats, questions=questions))
-    head = header(inst, run_id, facts, store, sides, guarded, reading, previous, seats, notes)
+    given = _facts(inst, store, sides, picture, previous, seats=seats, questions=questions)
+    guarded = guard(ordered, given if only is None else replace(given, alone=True))
+    head = header(inst, run_id, facts, store, sides, guarded, reading, previous, seats, notes, person=only)
     return Plan(head, guarded.changes, ordered.values)
 
 
@@ -107,15 +123,40 @@ def _empty() -> Ordered:
     return order([Difference(pl.DataFrame(schema=DRAFT), pl.DataFrame(schema=VALUE))])
 
 
-def _of_person(ordered: Ordered, who: str) -> Ordered:
-    mine = ordered.changes.filter(
-        (pl.col("person_id") == who) | (pl.col("user_name").str.to_lowercase() == who.lower())
-    )
-    people = ordered.changes.join(
-        mine.select("target", "person_key").drop_nulls(), on=["target", "person_key"], how="semi"
-    )
+def heir(store: Store, person_id: str) -> str:
+    """The same id, or that of the person whom this one merged into."""
+    found = store.session.rows("override_heirs", {"person_ids": [person_id]})
+    return str(found[0][1] or person_id)
+
+
+def _of_person(ordered: Ordered, person_id: str) -> Ordered:
+    """The person's changes with their numbers in the whole plan, and the groups that must be made or adopted for them."""
+    rows = ordered.changes.with_columns(form=folded(ordered.changes.get_column("group_name")))
+    verb = pl.col("verb").cast(pl.String)
+    mine = rows.filter(pl.col("person_id") == person_id)
+    joined = mine.filter(verb == Verb.ADD_MEMBER.value).select("target", "form").unique()
+    needed = rows.filter(verb.is_in(GROUP_VERBS)).join(joined, on=["target", "form"], how="semi")
+    chosen = pl.concat([mine, needed]).sort("seq").drop("form")
     return Ordered(
-        people, ordered.values.join(people, on="seq", how="semi"), ordered.cautions.join(people, on="seq", how="semi")
+        chosen, ordered.values.join(chosen, on="seq", how="semi"), ordered.cautions.join(chosen, on="seq", how="semi")
+    )
+
+
+def _narrowed(side: Side, persons: pl.DataFrame, person_id: str) -> Side:
+    """The side as far as it raises questions about one person."""
+    key = persons.filter(pl.col("person_id") == person_id).select("person_key")
+    keys = set(key.get_column("person_key"))
+    pairing = side.pairing
+    return replace(
+        side,
+        existing=replace(side.existing, users=side.existing.users.join(key, on="person_key", how="semi")),
+        desired=replace(side.desired, troubles=tuple(t for t in side.desired.troubles if keys & set(t.persons))),
+        pairing=replace(
+            pairing,
+            doubtful=pairing.doubtful.join(key, on="person_key", how="semi"),
+            taken=pairing.taken.join(key, on="person_key", how="semi"),
+            protected=pairing.protected.join(key, on="person_key", how="semi"),
+        ),
     )
 
 

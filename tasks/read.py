@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
+import polars as pl
+
+from connectors.source import ReadsOne, Source
 from core.errors import OnefoldError
+from core.frames import LANDED_ACCOUNT, REJECTED, empty
 from core.model import ExtractKind, Manifest, Verdict
 from state.control import Control
 from state.landing import LandingWriter, manifests
 from tasks.extract import extract
 from tasks.installation import Installation
+from tasks.rows import aside, typed
+
+FULL_EVERY = timedelta(days=7)
+AGAIN = timedelta(days=1)  # a full read that proved nothing is repeated so soon
 
 
 def extract_id_of(inst: Installation, tenant: str) -> str:
@@ -29,18 +38,36 @@ def due(inst: Installation, tenants: Sequence[str]) -> list[str]:
     now = inst.clock()
     chosen = []
     for tenant in tenants:
-        landed = manifests(inst.landing, tenant)
+        landed = [each for each in manifests(inst.landing, tenant) if each.kind is not ExtractKind.ONE]
         if not landed or landed[-1].finished_at + inst.config.tenants[tenant].common.interval <= now:
             chosen.append(tenant)
     return chosen
 
 
-def _failed(inst: Installation, tenant: str, extract_id: str, error: OnefoldError) -> Manifest:
+def full_due(landed: Sequence[Manifest], every: timedelta, now: datetime) -> bool:
+    """Whether deltas went on for long enough: the last complete full read is older than `every`, and the last try than a day."""
+    full = [each for each in landed if each.kind is ExtractKind.FULL and each.verdict is not Verdict.FAILED]
+    if not full:
+        return False  # no cursor either: the read is a full one anyway
+    complete = [each for each in full if each.verdict is Verdict.COMPLETE]
+    proven = bool(complete) and complete[-1].started_at + every > now
+    return not proven and full[-1].started_at + min(AGAIN, every) <= now
+
+
+def full_every(source: Source | type[Source], chosen: timedelta | None) -> timedelta:
+    """The span of the config, never more than what the vendor bears."""
+    most: timedelta = getattr(source, "full_every", chosen or FULL_EVERY)
+    return min(chosen or FULL_EVERY, most)
+
+
+def _failed(
+    inst: Installation, tenant: str, extract_id: str, error: OnefoldError, kind: ExtractKind = ExtractKind.FULL
+) -> Manifest:
     now = inst.clock()
     manifest = Manifest(
         extract_id=extract_id,
         tenant=tenant,
-        kind=ExtractKind.FULL,
+        kind=kind,
         cursor_before=None,
         cursor_after=None,
         started_at=now,
@@ -60,7 +87,10 @@ def _failed(inst: Installation, tenant: str, extract_id: str, error: OnefoldErro
 
 
 def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest:  # noqa: FBT001, FBT002 - crosses Prefect's task border by position
-    """One extract of one tenant, landed. Its verdict tells how it went; only a bug raises."""
+    """One extract of one tenant, landed: what moved, or everything when `full` or when `full_every` has passed.
+
+    Its verdict tells how it went; only a bug raises.
+    """
     extract_id = extract_id_of(inst, tenant)
     landed = manifests(inst.landing, tenant)
     whole = [each for each in landed if each.kind is ExtractKind.FULL and each.verdict is Verdict.COMPLETE]
@@ -70,6 +100,7 @@ def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest
     except OnefoldError as error:
         return _failed(inst, tenant, extract_id, error)
     try:
+        full = full or full_due(landed, full_every(source, chosen.common.full_every), inst.clock())
         return extract(
             source,
             tenant=tenant,
@@ -85,3 +116,54 @@ def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest
         )
     finally:
         source.close()
+
+
+def read_accounts(inst: Installation, tenant: str, native_ids: Sequence[str]) -> Manifest | None:
+    """An extract of these accounts alone, landed. None where the tenant's connector cannot read one account."""
+    extract_id = extract_id_of(inst, tenant)
+    started = inst.clock()
+    try:
+        source = inst.source(tenant)
+    except OnefoldError as error:
+        return _failed(inst, tenant, extract_id, error, ExtractKind.ONE)
+    try:
+        if not isinstance(source, ReadsOne):
+            return None
+        pages = [page for native_id in native_ids for page in source.one(native_id)]
+        found = [typed(page) for page in pages]
+    except OnefoldError as error:
+        return _failed(inst, tenant, extract_id, error, ExtractKind.ONE)
+    finally:
+        source.close()
+    rows = pl.concat([empty(LANDED_ACCOUNT), *(each.frame for each in found)]).unique(maintain_order=True)
+    rows = rows.filter(pl.col("native_id").is_in(list(native_ids)) & pl.col("native_id").is_unique())
+    rejected = pl.concat(
+        [*(each.rejected for each in found), *(aside(page.rejected) for page in pages), empty(REJECTED)]
+    )
+    writer = LandingWriter(inst.landing, tenant, extract_id)
+    writer.write("accounts", rows)
+    if rejected.height:
+        writer.write("rejected", rejected)
+    warnings = tuple(dict.fromkeys(each for page in pages for each in (*page.warnings, *page.gaps)))
+    manifest = Manifest(
+        extract_id=extract_id,
+        tenant=tenant,
+        kind=ExtractKind.ONE,
+        cursor_before=None,
+        cursor_after=None,
+        started_at=started,
+        finished_at=inst.clock(),
+        accounts=rows.height,
+        groups=0,
+        memberships=0,
+        rejected=rejected.height,
+        claimed={},
+        parts=tuple(writer.parts),
+        verdict=Verdict.SUSPECT if warnings else Verdict.COMPLETE,
+        reasons=warnings,
+        pages=len(pages),
+        config_digest=inst.config.digest,
+        knows_all=False,
+    )
+    writer.commit(manifest)
+    return manifest

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
 
 from core.frames import ACCOUNT, DECIDED, DECISION, LINK, PERSON_ID, UNDONE
 from core.match import Matching
+from core.match_history import FORMER, TIMES, Past
 from core.model import TenantFacts
 from core.review import Pair
 from core.unmerge import restored
@@ -72,8 +74,18 @@ def _matched(inst: Installation, snapshot: Snapshot, known: _Known, words: Mappi
     rows = [(keys[a], keys[b], word) for (a, b), word in words.items() if a in keys and b in keys]
     decisions = pl.DataFrame(rows, schema=DECISION, orient="row")
     undone = snapshot.ask("core_undone_rows", schema=UNDONE)
-    start = restored(known.links, known.decided, undone, decisions, lambda: snapshot.ask("core_link_history_rows"))
-    return who_is_who(inst, known.accounts, known.facts, links=start.links, persons=known.minted, decisions=decisions)
+    links, obeyed = (partial(snapshot.ask, name) for name in ("core_link_history_rows", "core_decided_history_rows"))
+    start = restored(known.links, known.decided, undone, decisions, history=links, obeyed=obeyed)
+    past = Past(snapshot.ask("account_times", schema=TIMES), snapshot.ask("account_former", schema=FORMER))
+    return who_is_who(
+        inst,
+        known.accounts,
+        known.facts,
+        links=start.links,
+        persons=known.minted,
+        decisions=decisions,
+        past=past,
+    )
 
 
 def _held(matching: Matching) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +11,14 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from core.errors import RefusedError
-from core.settings import REFERENCE
+from core.settings import MAY_REFER, REFERENCE
 
 Blocks = Callable[[str], str]
 """Reads a Prefect Secret block by name; given by `flows`, because nothing below it knows Prefect."""
 
 
 def references(settings: BaseModel) -> dict[str, str]:
-    """Field name → reference, for every field of the settings that is typed SecretRef and set."""
+    """Field name → reference, for every field of the settings that is typed SecretRef, or may hold such a reference, and does."""
     found = {}
     for name, info in type(settings).model_fields.items():
         value = getattr(settings, name)
@@ -28,7 +29,8 @@ def references(settings: BaseModel) -> dict[str, str]:
             for argument in typing.get_args(info.annotation)
             for part in getattr(argument, "__metadata__", ())
         )
-        if (marked or nested) and isinstance(value, str):
+        marked = marked or (isinstance(extra, dict) and extra.items() >= MAY_REFER.items())
+        if (marked or nested) and isinstance(value, str) and re.match(REFERENCE, value):
             found[name] = value
     return found
 

@@ -13,11 +13,12 @@ from core.model import Manifest, Verdict
 OBJECTS: tuple[Object, ...] = ("accounts", "groups", "memberships")
 # Below this many vanished rows a small tenant is not suspected, unless half of it vanished: people do leave.
 FEW = 3
+LAG_SHARE = 0.001  # a count from an index that lags may differ by so much of itself, or by FEW
 
 
 @dataclass
 class Tally:
-    """What was counted of one object. `aside` counts records set aside by (field, problem, whether their id is known)."""
+    """What was counted of one object. `landed` are rows of what is there; `aside` counts records set aside by (field, problem, whether their id is known)."""
 
     received: int = 0
     landed: int = 0
@@ -25,12 +26,14 @@ class Tally:
     aside: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
     sample: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     totals: list[int] = field(default_factory=list)
+    lags: bool = False
 
     def saw(self, page: Page) -> None:
         """Counts one page."""
         self.received += page.received
         if page.total is not None and (not self.totals or self.totals[-1] != page.total):
             self.totals.append(page.total)
+            self.lags = page.total_lags
 
     def set_aside(self, name: str, problem: str, native_id: str | None, many: int = 1) -> None:
         """Counts records set aside."""
@@ -62,7 +65,7 @@ def judge(
     """The verdict and its reasons in plain words, the gravest first.
 
     `failed`: nothing was read. `partial`: rows are missing or may be: an error midway, a gap, the vendor's count is not
-    met, rows that repeat themselves or come past the end, a record without an id. `suspect`: all seems there, and should
+    met (by more than lag explains), rows that repeat themselves or come past the end, a record without an id. `suspect`: all seems there, and should
     still remove nobody: a record was set aside whose id is known, the vendor's total moved while we read, nobody at all,
     more than `shrink` percent less than the previous full read. What a delta leaves out proves nothing, so it is judged by
     errors, gaps and records set aside alone.
@@ -74,7 +77,7 @@ def judge(
         if not delta:
             missing += _repeats(name, tally)
         if not delta and reading.error is None:  # after an error, what is missing is its consequence and no news
-            missing += _count(name, tally)
+            (doubts if _slight(tally) else missing).extend(_count(name, tally))
             doubts += _moved(name, tally)
         for (column, problem, known), many in sorted(tally.aside.items()):
             text = _aside(name, column, problem, many, tally.sample.get((column, problem, known)))
@@ -102,6 +105,13 @@ def _count(name: Object, tally: Tally) -> list[str]:
     if tally.seen < total:
         return [f"the vendor counts {total} {name}, and {tally.seen} different ones were read"]
     return [f"the vendor counts {total} {name}, and {tally.seen} were read: rows came past the end"]
+
+
+def _slight(tally: Tally) -> bool:
+    """Whether what differs from a count that lags is no more than lag explains."""
+    if not tally.lags or not tally.totals:
+        return False
+    return abs(tally.totals[-1] - tally.seen) <= max(FEW, int(LAG_SHARE * tally.totals[-1]))
 
 
 def _moved(name: Object, tally: Tally) -> list[str]:

@@ -193,13 +193,13 @@ def shared_mailbox(world: World) -> None:
 
 @fault("8.2 service/admin accounts")
 def admin_and_service_accounts(world: World) -> None:
-    """adm- accounts under the owner's HR number and svc- accounts under the owner's address: linked, not duplicates."""
+    """adm- accounts under the owner's HR number are the owner's, linked and no duplicates; svc- ones under its address nobody's."""
     for person in world.pick(
         0.01, lambda person: person.home == CORP and bool(native(person).clean["employee_number"])
     ):
         owner = native(person)
         admin = world.account(
-            world.label(), CORP, "admin", user_name=f"adm-{person.number}@corp.example",
+            person.number, CORP, "admin", user_name=f"adm-{person.number}@corp.example",
             employee_number=owner.clean["employee_number"], display_name=f"adm-{person.number}",
         )  # fmt: skip
         service = world.account(
@@ -208,8 +208,8 @@ def admin_and_service_accounts(world: World) -> None:
         )  # fmt: skip
         for extra in (admin, service):
             extra.faults.append("admin_and_service_accounts")
-            for account in person.accounts:
-                world.lure(account, extra, "admin_and_service_accounts")
+        for account in person.accounts:
+            world.lure(account, service, "admin_and_service_accounts")
 
 
 @fault("8.2 contact objects")

@@ -19,7 +19,7 @@ def strong_keys(account: Account) -> set[str]:
     """
     clean = account.clean
     keys: set[str] = set()
-    if account.role != "person":
+    if account.role not in {"person", "admin"}:
         return keys
     if clean.get("immutable_id"):
         keys.add(f"immutable {clean['immutable_id']}")
@@ -47,7 +47,12 @@ def pairs(members: Iterable[int]) -> Iterable[Pair]:
 
 
 def _vetoed(one: Account, other: Account) -> bool:
-    """Of one person, and yet kept apart by a rule of the design: a second enabled member account in one tenant."""
+    """Of one person, and yet kept apart by a rule of the design: a second enabled member account in one tenant.
+
+    An admin's second account is linked, not kept apart (contract section 8.2: one person may own several accounts).
+    """
+    if "admin" in {one.role, other.role}:
+        return False
     both = one.tenant == other.tenant and one.clean.get("user_type") == other.clean.get("user_type") == "member"
     return both and bool(one.clean.get("active")) and bool(other.clean.get("active"))
 

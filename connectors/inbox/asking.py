@@ -7,9 +7,12 @@ ScimError *before* its first statement that writes; a store may then go on with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+from connectors.inbox.statements import REDUCED, TURN_CLOSE
 
 Row = tuple[Any, ...]
 Ask = tuple[str, "tuple[Any, ...] | list[tuple[Any, ...]]"]  # a list of parameters runs the statement for each
@@ -75,6 +78,40 @@ class Store(Protocol):
         ...
 
 
+class Beside(Protocol):
+    """One connection of whoever reads or writes the store beside the service: a command, a chore, the pipeline. Waits; knows no event loop.
+
+    TransientError when the store is locked or gone.
+    """
+
+    def do(self, operation: Operation[T]) -> T:
+        """Answers an operation's statements, in the transaction that is open, else each on its own."""
+        ...
+
+    def pages(self, statement: str, parameters: Row, size: int) -> Iterator[list[Row]]:
+        """The rows of one statement, some at a time."""
+        ...
+
+    def writing(self, tenant_no: int | None = None) -> AbstractContextManager[None]:
+        """A transaction in that tenant's turn, or for administrative changes."""
+        ...
+
+    def claim(self, tenant_no: int) -> bool:
+        """Whether this tenant's checkpoint is ours to make, until the connection is closed; another process may be at it."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of it."""
+        ...
+
+
+def closed(turn: Turn) -> Operation[None]:
+    """The end of a turn that took numbers, in the same transaction: a reader that sees the number sees all below it."""
+    yield TURN_CLOSE, (turn.seq, turn.users, turn.groups, turn.tenant_no)
+    if turn.reduces:
+        yield REDUCED, (turn.tenant_no, turn.seq)
+
+
 def one(sql: str, *parameters: Any) -> Operation[Row | None]:
     """The first row, or None."""
     rows = yield sql, parameters
@@ -85,3 +122,8 @@ def every(sql: str, *parameters: Any) -> Operation[list[Row]]:
     """All rows."""
     rows = yield sql, parameters
     return rows
+
+
+def each(sql: str, rows: list[Row]) -> Operation[None]:
+    """The statement for each row."""
+    yield sql, rows

@@ -1,24 +1,23 @@
 """Checkpoints bound the log: a copy of one tenant's projection at a number, and the proof that checkpoint and log give the live state.
 
-Works on the SQLite file beside a running service: reads in one snapshot, writes in short transactions.
+Works beside a running service: reads in one snapshot, writes in short transactions.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from connectors.inbox import statements as sql
-from connectors.inbox.asking import Row, Turn, Writing
+from connectors.inbox.asking import Beside, Operation, Row, Turn, Writing, each, every, one
 from connectors.inbox.clock import stamp
 from connectors.inbox.contest import Author
 from connectors.inbox.resources import Write, contested_again, create, delete, patch, replace
-from connectors.inbox.sqlite import connect, drive_now, transaction
+from connectors.inbox.sqlite_beside import SqliteBeside
+from connectors.inbox.stores import Where, beside
 from connectors.inbox.wire import Limits, dumps_text, loads, read_object
 from core.errors import RefusedError
 
@@ -34,6 +33,7 @@ BOUNDLESS = Limits(
     members=2**30,
     values=2**30,
     text_characters=2**30,
+    key_bytes=2**30,
 )  # what was accepted once is never refused in a replay, whatever the limits are today
 
 
@@ -55,29 +55,22 @@ class Proof:
         return not self.differences
 
 
-@contextmanager
-def _snapshot(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(connect(path, read_only=True)) as con:
-        con.execute("BEGIN")
-        yield con
-
-
-def _rows(con: sqlite3.Connection, tenant_no: int, table: str, pruned: int) -> Iterator[Row]:
+def _rows(store: Beside, tenant_no: int, table: str, pruned: int) -> Iterator[Row]:
     """All rows of a tenant, keys first, without tombstones that were pruned."""
     keys = len(sql.KEYS[table])
     after: Row = ("",) * keys
     while True:
-        rows = con.execute(sql.DUMP[table], (tenant_no, *after, pruned, PAGE)).fetchall()
+        rows = store.do(every(sql.DUMP[table], tenant_no, *after, pruned, PAGE))
         yield from rows
         if len(rows) < PAGE:
             return
         after = rows[-1][:keys]
 
 
-def _parts(con: sqlite3.Connection, tenant_no: int, pruned: int) -> Iterator[tuple[str, list[Row]]]:
+def _parts(store: Beside, tenant_no: int, pruned: int) -> Iterator[tuple[str, list[Row]]]:
     for table in sql.KEYS:
         page: list[Row] = []
-        for row in _rows(con, tenant_no, table, pruned):
+        for row in _rows(store, tenant_no, table, pruned):
             page.append(row)
             if len(page) == PAGE:
                 yield table, page
@@ -86,55 +79,72 @@ def _parts(con: sqlite3.Connection, tenant_no: int, pruned: int) -> Iterator[tup
             yield table, page
 
 
-def checkpoint(path: Path, tenant_no: int) -> int:
-    """Copies the tenant's projection as it is now; returns its number. The last step names it, so a death before leaves the old one."""
-    with _snapshot(path) as reading, closing(connect(path)) as con:
-        _, seq, users, groups, before, pruned = reading.execute(sql.TENANT_ROW, (tenant_no,)).fetchone()
-        if seq <= before:
-            return int(before)
-        at = stamp()
-        with transaction(con):
-            con.execute("DELETE FROM inbox_checkpoint WHERE tenant_no = ? AND seq = ?", (tenant_no, seq))
-            head = dumps_text({"users": users, "groups": groups})
-            con.execute(sql.CHECKPOINT_ADD, (tenant_no, seq, 0, at, head))
-        for part, (table, rows) in enumerate(_parts(reading, tenant_no, pruned), start=1):
-            with transaction(con):
+def checkpoint(place: Where, tenant_no: int) -> int:
+    """Copies the tenant's projection as it is now; returns its number. The last step names it, so a death before leaves the old one.
+
+    While another process makes one, nothing is done, and the number is that of the newest.
+    """
+    with beside(place) as store:
+        if not store.claim(tenant_no):
+            return int(_tenant(store, tenant_no)[4])
+        with beside(
+            place, frozen=True
+        ) as reading:  # opened after the claim, so that it sees what another process has made
+            _, seq, users, groups, before, pruned = _tenant(reading, tenant_no)
+            if seq <= before:
+                return int(before)
+            with store.writing(tenant_no):
+                store.do(_begun(tenant_no, seq, dumps_text({"users": users, "groups": groups})))
+            for part, (table, rows) in enumerate(_parts(reading, tenant_no, pruned), start=1):
                 data = dumps_text({"table": table, "rows": rows})
-                con.execute(sql.CHECKPOINT_ADD, (tenant_no, seq, part, at, data))
-        with transaction(con):
-            con.execute(sql.CHECKPOINT_SET, (seq, tenant_no, seq))
-            con.execute(sql.CHECKPOINT_DROP, (tenant_no, seq))
+                with store.writing(tenant_no):
+                    store.do(every(sql.CHECKPOINT_ADD, tenant_no, seq, part, stamp(), data))
+            with store.writing(tenant_no):
+                store.do(_named(tenant_no, seq))
     return int(seq)
 
 
-def prune(path: Path, tenant_no: int, before: datetime) -> int:
+def _begun(tenant_no: int, seq: int, head: str) -> Operation[None]:
+    yield sql.CHECKPOINT_CLEAR, (tenant_no, seq)
+    yield sql.CHECKPOINT_ADD, (tenant_no, seq, 0, stamp(), head)
+
+
+def _named(tenant_no: int, seq: int) -> Operation[None]:
+    yield sql.CHECKPOINT_SET, (seq, tenant_no, seq)
+    yield sql.CHECKPOINT_DROP, (tenant_no, seq)
+
+
+def prune(place: Where, tenant_no: int, before: datetime) -> int:
     """Forgets events and tombstones older than a time, never past the checkpoint; returns the number up to which all is forgotten."""
-    with closing(connect(path)) as con, transaction(con):
-        _, seq, _, _, checkpoint_seq, pruned = con.execute(sql.TENANT_ROW, (tenant_no,)).fetchone()
-        (since,) = con.execute(sql.EVENT_SINCE, (tenant_no, stamp(before))).fetchone()
-        bound = min(seq if since is None else since - 1, checkpoint_seq)
-        if bound <= pruned:
-            return int(pruned)
-        con.execute(sql.EVENTS_DROP, (tenant_no, bound))
-        for statement in sql.TOMBS_DROP.values():
-            con.execute(statement, (tenant_no, bound))
-        con.execute(sql.MEMBERS_PRUNE, (tenant_no, bound))
-        con.execute(sql.PRUNED_SET, (bound, tenant_no, bound))
+    with beside(place) as store, store.writing(tenant_no):
+        return store.do(_pruned(tenant_no, stamp(before)))
+
+
+def _pruned(tenant_no: int, before: str) -> Operation[int]:
+    ((_, seq, _, _, checkpoint_seq, pruned),) = yield sql.TENANT_ROW, (tenant_no,)
+    ((since,),) = yield sql.EVENT_SINCE, (tenant_no, before)
+    bound = min(seq if since is None else since - 1, checkpoint_seq)
+    if bound <= pruned:
+        return int(pruned)
+    yield sql.EVENTS_DROP, (tenant_no, bound)
+    for statement in sql.TOMBS_DROP.values():
+        yield statement, (tenant_no, bound)
+    yield sql.MEMBERS_PRUNE, (tenant_no, bound)
+    yield sql.PRUNED_SET, (bound, tenant_no, bound)
     return int(bound)
 
 
-def due(path: Path) -> list[int]:
+def due(place: Where) -> list[int]:
     """Numbers of the tenants whose log has grown enough since their checkpoint."""
-    with closing(connect(path, read_only=True)) as con:
-        rows = con.execute(sql.TENANTS).fetchall()
-    return [row[0] for row in rows if row[2] - row[9] >= EVERY]
+    with beside(place) as store:
+        return [row[0] for row in store.do(every(sql.TENANTS)) if row[2] - row[9] >= EVERY]
 
 
-def rebuild(path: Path, tenant: str) -> Proof:
+def rebuild(place: Where, tenant: str) -> Proof:
     """Replays the log over the checkpoint into a scratch database and compares it with the live rows. RefusedError when the log has a gap."""
-    with _snapshot(path) as live, closing(_scratch()) as made:
+    with beside(place, frozen=True) as live, closing(SqliteBeside.scratch()) as made:
         tenant_no = _number(live, tenant)
-        _, seq, users, groups, start, pruned = live.execute(sql.TENANT_ROW, (tenant_no,)).fetchone()
+        _, seq, users, groups, start, pruned = _tenant(live, tenant_no)
         turn = _load(live, made, tenant_no, start)
         events = _replay(live, made, turn, tenant, seq)
         found = [f"counts {(turn.users, turn.groups)} instead of {(users, groups)}"]
@@ -146,53 +156,48 @@ def rebuild(path: Path, tenant: str) -> Proof:
         return Proof(tenant, start, seq, events, users, groups, tuple(differences[:20]))
 
 
-def _scratch() -> sqlite3.Connection:
-    """A database in a temporary file that vanishes with its connection."""
-    con = sqlite3.connect("", isolation_level=None, cached_statements=256)
-    con.execute("PRAGMA synchronous = OFF")
-    con.execute("BEGIN")
-    for statement in sql.TABLES:
-        con.execute(statement)
-    return con
+def _tenant(store: Beside, tenant_no: int) -> Row:
+    (row,) = store.do(every(sql.TENANT_ROW, tenant_no))
+    return row
 
 
-def _number(con: sqlite3.Connection, tenant: str) -> int:
-    row = con.execute("SELECT tenant_no FROM inbox_tenant WHERE name = ?", (tenant,)).fetchone()
+def _number(store: Beside, tenant: str) -> int:
+    row = store.do(one(sql.TENANT_NO, tenant))
     if row is None:
         raise RefusedError("nothing was ever pushed to this inbox", tenant=tenant, remedy="Check the name")
     return int(row[0])
 
 
-def _load(live: sqlite3.Connection, made: sqlite3.Connection, tenant_no: int, start: int) -> Turn:
+def _load(live: Beside, made: Beside, tenant_no: int, start: int) -> Turn:
     if not start:
         return Turn(tenant_no, stamp(), 0, 0, 0)
     head, part = loads(_part(live, tenant_no, start, 0) or "{}"), 1
     while (text := _part(live, tenant_no, start, part)) is not None:
         data = loads(text)
-        made.executemany(sql.LOAD[data["table"]], [(tenant_no, *row) for row in data["rows"]])
+        made.do(each(sql.LOAD[data["table"]], [(tenant_no, *row) for row in data["rows"]]))
         part += 1
-    for row in made.execute("SELECT id, doc FROM inbox_user WHERE deleted_at IS NULL").fetchall():
-        addresses = [each["value"].casefold() for each in loads(row[1]).get("emails", ()) if "value" in each]
-        made.executemany(sql.ADDRESS_ADD, [(tenant_no, each, row[0]) for each in addresses])
+    for user_id, doc in made.do(every(sql.USER_DOCS)):
+        addresses = [entry["value"].casefold() for entry in loads(doc).get("emails", ()) if "value" in entry]
+        made.do(each(sql.ADDRESS_ADD, [(tenant_no, address, user_id) for address in addresses]))
     return Turn(tenant_no, stamp(), start, head["users"], head["groups"])
 
 
-def _part(live: sqlite3.Connection, tenant_no: int, start: int, part: int) -> str | None:
-    row = live.execute(sql.CHECKPOINT_PART, (tenant_no, start, part)).fetchone()
+def _part(live: Beside, tenant_no: int, start: int, part: int) -> str | None:
+    row = live.do(one(sql.CHECKPOINT_PART, tenant_no, start, part))
     return None if row is None else str(row[0])
 
 
-def _replay(live: sqlite3.Connection, made: sqlite3.Connection, turn: Turn, tenant: str, until: int) -> int:
+def _replay(live: Beside, made: Beside, turn: Turn, tenant: str, until: int) -> int:
     events = 0
     while turn.seq < until:
-        rows = live.execute(sql.EVENTS, (turn.tenant_no, turn.seq, PAGE)).fetchall()
+        rows = live.do(every(sql.EVENTS, turn.tenant_no, turn.seq, PAGE))
         for seq, at, writer, provider, verb, kind, resource_id, body in rows:
             if seq != turn.seq + 1:
                 break
             turn.at = at
             parsed = read_object(body.encode(), BOUNDLESS)
             write = Write(kind, resource_id, parsed, body, Author(writer, provider), BOUNDLESS)
-            drive_now(made, _writing_of(verb, write)(turn))
+            made.do(_writing_of(verb, write)(turn))
             events += 1
         if not rows or turn.seq != rows[-1][0]:
             raise RefusedError(
@@ -227,7 +232,7 @@ def _differences(table: str, live: Iterator[Row], made: Iterator[Row]) -> list[s
             left, right = next(live, None), next(made, None)
             continue
         here, there = left[:keys] if left else None, right[:keys] if right else None
-        first = min(each for each in (here, there) if each is not None)
+        first = min(key for key in (here, there) if key is not None)
         found.append(f"{table} {'/'.join(map(str, first))}")
         if here == first:
             left = next(live, None)

@@ -57,6 +57,8 @@ def read_request(scope: Scope, limits: Limits) -> Request:
     target = len(raw) + len(scope.get("raw_path") or b"")
     if target > limits.target_bytes:
         raise ScimError(414, f"the address is longer than {limits.target_bytes} bytes")
+    if "\x00" in scope["path"]:
+        raise ScimError(404, "there is nothing at this address")
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))

@@ -80,6 +80,16 @@ def _require(draft: Draft) -> None:
             raise invalid(f"{attribute.name} is required")
         if attribute.required and value is not None and len(value) > 1024:
             raise invalid(f"{attribute.name} is longer than 1024 characters")
+        if attribute.required or attribute.name == "externalId":
+            _fits(draft, attribute.name, value)
+    for entry in draft.doc.get("emails", ()):
+        _fits(draft, "emails", entry.get("value"))
+
+
+def _fits(draft: Draft, name: str, value: Any) -> None:
+    """Whether an index can hold it, folded as it is looked up."""
+    if isinstance(value, str) and len(value.casefold().encode()) > draft.limits.key_bytes:
+        raise invalid(f"{name} is longer than {draft.limits.key_bytes} bytes")
 
 
 def without_passwords(value: Any) -> Any:

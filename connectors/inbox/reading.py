@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from connectors.inbox import statements as sql
-from connectors.inbox.asking import Row
+from connectors.inbox.asking import Beside, Row, every, one
 from connectors.inbox.directory import STORE_ID
 from connectors.inbox.records import Record, record
 from connectors.inbox.schema import Kind
-from connectors.inbox.sqlite import connect
+from connectors.inbox.stores import Where, beside, is_there, open_beside
 
 PAGE = 1000
-FILE = "inbox/inbox.sqlite"
-
-
-def store_path(chosen: str | None, *, base: Path, state: Path) -> Path:
-    """Where the store is: as the config says, relative to its folder, else in the state folder."""
-    return base / chosen if chosen else state / FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +29,16 @@ class Standing:
 
 
 class Snapshot:
-    """One tenant at one moment. sqlite3.Error when the file cannot be read, KeyError when nothing was ever pushed."""
+    """One tenant at one moment. KeyError when nothing was ever pushed; sqlite3.Error when a file, TransientError when a database cannot be read."""
 
-    def __init__(self, path: Path, tenant: str) -> None:
-        self._con = connect(path, read_only=True)
+    def __init__(self, place: Where, tenant: str) -> None:
+        self._store = open_beside(place, frozen=True)
         try:
-            self._con.execute("BEGIN")
-            self.standing = _standing(self._con, tenant)
-            named = self._con.execute(sql.META_GET, (STORE_ID,)).fetchone()
+            self.standing = _standing(self._store, tenant)
+            named = self._store.do(one(sql.META_GET, STORE_ID))
             self.store_id = str(named[0]) if named else ""
         except BaseException:
-            self._con.close()
+            self._store.close()
             raise
 
     def resources(self, kind: Kind, after: int = 0) -> Iterator[list[Record]]:
@@ -62,16 +52,14 @@ class Snapshot:
 
     def duplicates(self) -> list[Row]:
         """External ids that several live users bear, and how many each; at most 20."""
-        return self._con.execute(sql.DUPLICATES, (self.standing.tenant_no, 20)).fetchall()
+        return self._store.do(every(sql.DUPLICATES, self.standing.tenant_no, 20))
 
     def _pages(self, statement: str, after: int) -> Iterator[list[Row]]:
-        with closing(self._con.execute(statement, (self.standing.tenant_no, after))) as cursor:
-            while page := cursor.fetchmany(PAGE):
-                yield page
+        yield from self._store.pages(statement, (self.standing.tenant_no, after), PAGE)
 
     def close(self) -> None:
         """Lets go of the snapshot."""
-        self._con.close()
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -80,17 +68,16 @@ class Snapshot:
         self.close()
 
 
-def _standing(con: sqlite3.Connection, tenant: str) -> Standing:
-    row = con.execute(sql.WATERMARK, (tenant,)).fetchone()
+def _standing(store: Beside, tenant: str) -> Standing:
+    row = store.do(one(sql.WATERMARK, tenant))
     if row is None:
         raise KeyError(tenant)
     return Standing(*row)
 
 
-def watermarks(path: Path) -> dict[str, int]:
-    """The newest number of every tenant; empty when there is no store yet. Cheap enough to be asked every second."""
-    if not path.exists():
+def watermarks(place: Where) -> dict[str, int]:
+    """The newest number of every tenant; empty when there is no store yet."""
+    if not is_there(place):
         return {}
-    con = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
-    with closing(con):
-        return {str(row[1]): int(row[2]) for row in con.execute(sql.TENANTS)}
+    with beside(place, frozen=True) as store:
+        return {str(row[1]): int(row[2]) for row in store.do(every(sql.TENANTS))}

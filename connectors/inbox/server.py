@@ -16,9 +16,10 @@ import uvicorn
 
 from connectors.inbox.directory import Directory, InboxTenant
 from connectors.inbox.service import OnMoved, Service
-from connectors.inbox.sqlite import SqliteStore
+from connectors.inbox.stores import Where, open_store
 from connectors.inbox.throttle import Throttle
 from connectors.inbox.upkeep import Upkeep
+from connectors.inbox.watch import Watch
 from connectors.inbox.wire import Limits
 from core.errors import RefusedError
 
@@ -50,10 +51,16 @@ class _Server(uvicorn.Server):
     """uvicorn with our chores beside it, and a stop by signal that is an ordinary end."""
 
     def __init__(
-        self, config: uvicorn.Config, upkeep: Upkeep, beside: Sequence[Chore], announce: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        own: Sequence[Chore],
+        beside: Sequence[Chore],
+        announce: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._upkeep = upkeep
+        self._service = service
+        self._own = own
         self._beside = beside
         self._announce = announce
         self._chores: list[asyncio.Task[None]] = []
@@ -62,19 +69,19 @@ class _Server(uvicorn.Server):
         """Listens, then tells so."""
         await super().startup(sockets)
         if self.started and not self.should_exit:
-            self._chores = [asyncio.create_task(chore()) for chore in (self._upkeep.run, *self._beside)]
+            self._chores = [asyncio.create_task(chore()) for chore in (*self._own, *self._beside)]
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Not ready any more, requests under way to their end, store closed, what runs beside ended."""
-        self._upkeep.service.ready = False
+        self._service.ready = False
         for chore in self._chores:
             chore.cancel()
-        if self._chores:
+        for chore in self._chores[: len(self._own)]:  # they use the store, which the next step closes
             with suppress(asyncio.CancelledError):
-                await self._chores[0]  # the upkeep uses the store, which the next line closes
+                await chore
         await super().shutdown(sockets)
-        for chore in self._chores[1:]:
+        for chore in self._chores[len(self._own) :]:
             with suppress(asyncio.CancelledError):
                 await chore
 
@@ -90,11 +97,11 @@ class _Server(uvicorn.Server):
 
 
 def make_service(
-    path: Path, tenants: Mapping[str, InboxTenant], serving: Serving, on_moved: OnMoved | None = None
+    place: Where, tenants: Mapping[str, InboxTenant], serving: Serving, on_moved: OnMoved | None = None
 ) -> Service:
-    """A service over the store at `path`, not opened yet."""
+    """A service over the store at `place`, not opened yet."""
     access = _write_line if serving.access_log else None
-    service = Service(SqliteStore(path), Directory(tenants), Limits(), Throttle(), serving.public_url, on_moved)
+    service = Service(open_store(place), Directory(tenants), Limits(), Throttle(), serving.public_url, on_moved)
     service.access = access
     return service
 
@@ -104,27 +111,33 @@ def _write_line(line: str) -> None:
 
 
 def serve(
-    path: Path,
+    place: Where,
     tenants: Mapping[str, InboxTenant],
     serving: Serving,
     *,
     on_moved: OnMoved | None = None,
     beside: Sequence[Chore] = (),
+    watches: bool = False,
     announce: Callable[[str], None] = lambda _url: None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT. `beside` runs on the same event loop; `announce` is told the base URL once it listens. RefusedError when it cannot listen or start."""
+    """Serves until SIGTERM or SIGINT. `beside` runs on the same event loop; `announce` is told the base URL once it listens. RefusedError when it cannot listen or start.
+
+    `watches`: `on_moved` is told also what other processes over the same store have written.
+    """
     listening = _listen(serving.host, serving.port)
     scheme = "https" if serving.certificate else "http"
     host, port = listening.getsockname()[:2]
     url = serving.public_url or f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    service = make_service(path, tenants, serving, on_moved)
+    service = make_service(place, tenants, serving, on_moved)
     server = _Server(
         _config(service, serving),
-        Upkeep(service, path, serving.keep_days),
+        service,
+        [Upkeep(service, place, serving.keep_days).run, *([Watch(service).run] if watches else [])],
         beside,
         lambda: announce(url.rstrip("/") + "/scim/v2"),
     )
-    with listening:
+    # when the service does not open, uvicorn exits with a code that is not ours
+    with listening, suppress(SystemExit):
         asyncio.run(server.serve([listening]))
     if not server.started:
         raise RefusedError("the inbox did not start", remedy="The lines above say why")

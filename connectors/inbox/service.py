@@ -29,7 +29,7 @@ from connectors.inbox.routes import SPEAKING, Route, base_url, route
 from connectors.inbox.throttle import Throttle
 from connectors.inbox.tokens import Bearer, verify
 from connectors.inbox.wire import Limits, ScimError, dumps, read_object
-from core.errors import TransientError
+from core.errors import OnefoldError
 
 log = logging.getLogger("onefold.inbox")
 BUSY_SECONDS = 5
@@ -44,7 +44,7 @@ class Service:
     """One inbox over one store. `public_url` is what clients see in front of `/scim/v2`; taken from the request when None.
 
     `on_moved` is called on the event loop after the commit, so it must return at once. `used` holds when each
-    token was used last, until the upkeep stores it.
+    token was used last, until the upkeep stores it; `told` is the newest number of each tenant that `on_moved` knows.
     """
 
     store: Store
@@ -57,6 +57,7 @@ class Service:
     cursor_key: bytes = b""
     ready: bool = False
     used: dict[str, str] = field(default_factory=dict)
+    told: dict[int, int] = field(default_factory=dict)
 
     async def open(self) -> None:
         """Opens the store and enters the tenants."""
@@ -64,7 +65,7 @@ class Service:
         await self.directory.enter(self.store)
         self.cursor_key = bytes.fromhex(await self.store.run(meta(SECRET, secrets.token_hex(32))))
         await self.store.run(meta(STORE_ID, secrets.token_hex(8)))
-        self.store.on_commit = self._moved
+        self.store.on_commit = self.moved
         self.ready = True
 
     async def close(self) -> None:
@@ -72,9 +73,11 @@ class Service:
         self.ready = False
         await self.store.close()
 
-    def _moved(self, moved: Sequence[Moved]) -> None:
-        if self.on_moved is not None:
-            for each in moved:
+    def moved(self, moved: Sequence[Moved]) -> None:
+        """Tells what this process, or another one over the same store, has written."""
+        for each in moved:
+            self.told[each.tenant_no] = max(each.seq, self.told.get(each.tenant_no, 0))
+            if self.on_moved is not None and each.tenant_no in self.directory.names:
                 self.on_moved(self.directory.names[each.tenant_no], each.seq, each.reduces)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,7 +100,12 @@ class Service:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.open()
+                try:
+                    await self.open()
+                except OnefoldError as error:
+                    await self.close()
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.close()
@@ -109,7 +117,7 @@ class Service:
             return await self._handle(scope, receive, noted)
         except ScimError as error:
             return refusal(error)
-        except TransientError as error:
+        except OnefoldError as error:  # of the store: locked, restarting, or letting nobody in
             log.warning("busy: %s", error.problem)
             return refusal(ScimError(503, "try again soon", retry_after=BUSY_SECONDS))
         except Exception as fault:  # noqa: BLE001 - whatever it is, the client gets a SCIM document and the log says where, not about whom

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from connectors.inbox.asking import Listener, Moved, Operation, Turn, Writing
+from connectors.inbox.asking import Listener, Moved, Operation, Turn, Writing, closed
 from connectors.inbox.clock import stamp
-from connectors.inbox.statements import TABLES, TURN_CLOSE, TURN_OPEN
+from connectors.inbox.statements import TABLES, TURN_OPEN
 from connectors.inbox.wire import ScimError
 from core.errors import TransientError
 
@@ -113,7 +113,8 @@ class SqliteStore:
 
     async def _run_jobs(self) -> None:
         while self._jobs:
-            batch, self._jobs = self._jobs[:BATCH], self._jobs[BATCH:]
+            many = _together(self._jobs)
+            batch, self._jobs = self._jobs[:many], self._jobs[many:]
             try:
                 await self._transaction(batch)
             except Exception as fault:  # noqa: BLE001 - every waiting request must get its answer, whatever happened
@@ -162,6 +163,12 @@ class SqliteStore:
             self.on_commit(moved)
 
 
+def _together(jobs: list[_Job]) -> int:
+    """How many of the first jobs form a transaction. One without a turn is alone: its operation has begun and cannot be done again."""
+    alone = next((place for place, job in enumerate(jobs) if job.tenant_no is None), BATCH)
+    return max(1, min(alone, BATCH))
+
+
 async def _begin(connection: sqlite3.Connection) -> None:
     """BEGIN IMMEDIATE, waiting for another process without blocking the loop. TransientError after half a minute."""
     waited = 0.0
@@ -192,7 +199,7 @@ def _close_turns(connection: sqlite3.Connection, turns: dict[int, tuple[Turn, in
     moved = []
     for turn, before in turns.values():
         if turn.seq != before:
-            connection.execute(TURN_CLOSE, (turn.seq, turn.users, turn.groups, turn.tenant_no))
+            drive_now(connection, closed(turn))
             moved.append(Moved(turn.tenant_no, turn.seq, turn.reduces))
     return moved
 

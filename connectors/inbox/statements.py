@@ -2,10 +2,13 @@
 
 `inbox_event` is the append-only log. `inbox_user`, `inbox_group`, `inbox_member` and `inbox_address` are its projection;
 `seq` is the number of the event that last changed the row, `born` of the one that made it. Rows of what is gone stay
-as tombstones, since only an explicit word of the provider is evidence.
+as tombstones, since only an explicit word of the provider is evidence. `inbox_reduction` holds the newest number with
+which a tenant took access away, for processes that look on.
 """
 
 from __future__ import annotations
+
+import re
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS inbox_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -50,6 +53,7 @@ TABLES = (
         tenant_no INTEGER NOT NULL, address TEXT NOT NULL, user_id TEXT NOT NULL,
         PRIMARY KEY (tenant_no, address, user_id))""",
     "CREATE INDEX IF NOT EXISTS inbox_address_user ON inbox_address (tenant_no, user_id)",
+    "CREATE TABLE IF NOT EXISTS inbox_reduction (tenant_no INTEGER PRIMARY KEY, seq BIGINT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS inbox_checkpoint (
         tenant_no INTEGER NOT NULL, seq BIGINT NOT NULL, part INTEGER NOT NULL, at TEXT NOT NULL, data TEXT NOT NULL,
         PRIMARY KEY (tenant_no, seq, part))""",
@@ -64,8 +68,12 @@ TENANT_ADD = """INSERT INTO inbox_tenant (tenant_no, name, seq, user_count, grou
     ON CONFLICT (name) DO NOTHING"""
 TENANT_RENAME = "UPDATE inbox_tenant SET name = ? WHERE name = ?"
 TOKENS_RENAME = "UPDATE inbox_token SET tenant = ? WHERE tenant = ?"
-TURN_OPEN = "SELECT seq, user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"  # PostgreSQL adds FOR UPDATE
+TURN_OPEN = "SELECT seq, user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"  # and FOR UPDATE in PostgreSQL
 TURN_CLOSE = "UPDATE inbox_tenant SET seq = ?, user_count = ?, group_count = ? WHERE tenant_no = ?"
+REDUCED = """INSERT INTO inbox_reduction (tenant_no, seq) VALUES (?, ?)
+    ON CONFLICT (tenant_no) DO UPDATE SET seq = excluded.seq"""
+MOVES = """SELECT t.tenant_no, t.seq, coalesce(r.seq, 0) FROM inbox_tenant t
+    LEFT JOIN inbox_reduction r ON r.tenant_no = t.tenant_no ORDER BY t.tenant_no"""
 COUNTS = "SELECT user_count, group_count FROM inbox_tenant WHERE tenant_no = ?"
 SEAL = "UPDATE inbox_tenant SET sealed_at = ? WHERE tenant_no = ?"
 META_GET = "SELECT value FROM inbox_meta WHERE name = ?"
@@ -209,14 +217,17 @@ LOAD = {
     table: f"INSERT INTO {table} (tenant_no, {row}) VALUES (?{', ?' * len(row.split(','))})"  # noqa: S608 - constants only
     for table, row in ROW.items()
 }
+TENANT_NO = "SELECT tenant_no FROM inbox_tenant WHERE name = ?"
 TENANT_ROW = (
     "SELECT name, seq, user_count, group_count, checkpoint_seq, pruned_seq FROM inbox_tenant WHERE tenant_no = ?"
 )
+CHECKPOINT_CLEAR = "DELETE FROM inbox_checkpoint WHERE tenant_no = ? AND seq = ?"
 CHECKPOINT_ADD = "INSERT INTO inbox_checkpoint (tenant_no, seq, part, at, data) VALUES (?, ?, ?, ?, ?)"
 CHECKPOINT_PART = "SELECT data FROM inbox_checkpoint WHERE tenant_no = ? AND seq = ? AND part = ?"
 CHECKPOINT_SET = "UPDATE inbox_tenant SET checkpoint_seq = ? WHERE tenant_no = ? AND checkpoint_seq < ?"
 CHECKPOINT_DROP = "DELETE FROM inbox_checkpoint WHERE tenant_no = ? AND seq <> ?"
 PRUNED_SET = "UPDATE inbox_tenant SET pruned_seq = ? WHERE tenant_no = ? AND pruned_seq < ?"
+USER_DOCS = "SELECT id, doc FROM inbox_user WHERE deleted_at IS NULL ORDER BY id"
 EVENT_SINCE = "SELECT min(seq) FROM inbox_event WHERE tenant_no = ? AND at >= ?"
 EVENTS_DROP = "DELETE FROM inbox_event WHERE tenant_no = ? AND seq <= ?"
 TOMBS_DROP = _both("DELETE FROM TABLE WHERE tenant_no = ? AND deleted_at IS NOT NULL AND seq <= ?")
@@ -225,3 +236,11 @@ TOMBS_DROP = _both("DELETE FROM TABLE WHERE tenant_no = ? AND deleted_at IS NOT 
 SINCE = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND seq > ? ORDER BY id")
 SINCE_MEMBERS = """SELECT group_id, member_id, kind, removed FROM inbox_member WHERE tenant_no = ? AND seq > ?
     ORDER BY group_id, member_id"""
+
+# --- copies of a whole store: the columns of each table, and how many
+COLUMN = re.compile(r"(\w+) (?:TEXT|INTEGER|BIGINT)\b")
+COPIED = {
+    each.split("(")[0].split()[-1]: (", ".join(COLUMN.findall(each)), len(COLUMN.findall(each)))
+    for each in TABLES
+    if each.startswith("CREATE TABLE")
+}

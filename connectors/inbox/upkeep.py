@@ -8,13 +8,13 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from connectors.inbox import statements as sql
 from connectors.inbox.asking import Operation
 from connectors.inbox.checkpoint import checkpoint, due, prune
 from connectors.inbox.directory import statuses
 from connectors.inbox.service import Service
+from connectors.inbox.stores import Where
 from connectors.inbox.throttle import KEEP_DAYS, save
 from connectors.inbox.tokens import all_tokens, expiring
 from core.errors import OnefoldError
@@ -32,7 +32,7 @@ class Upkeep:
     """One service's chores. `keep_days` is how long events and tombstones are kept beyond their checkpoint."""
 
     service: Service
-    path: Path
+    place: Where
     keep_days: int
     clock: Callable[[], datetime] = _now
     _warned: set[tuple[str, int]] = field(default_factory=set)
@@ -52,12 +52,14 @@ class Upkeep:
         now, loop = self.clock(), asyncio.get_running_loop()
         await self._store_counts(now)
         await self._warn(now)
-        for tenant_no in await loop.run_in_executor(None, due, self.path):
-            await loop.run_in_executor(None, checkpoint, self.path, tenant_no)
+        for tenant_no in await loop.run_in_executor(None, due, self.place):
+            await loop.run_in_executor(None, checkpoint, self.place, tenant_no)
         if self._pruned is None or now - self._pruned >= timedelta(days=1):
             self._pruned = now
             for each in await self.service.store.read(statuses()):
-                await loop.run_in_executor(None, prune, self.path, each.tenant_no, now - timedelta(days=self.keep_days))
+                await loop.run_in_executor(
+                    None, prune, self.place, each.tenant_no, now - timedelta(days=self.keep_days)
+                )
 
     async def _store_counts(self, now: datetime) -> None:
         used, self.service.used = self.service.used, {}

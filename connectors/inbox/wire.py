@@ -63,6 +63,7 @@ class Limits:
     members: int = 50_000
     values: int = 500
     text_characters: int = 65_536
+    key_bytes: int = 2000  # of what is looked up: an entry of a PostgreSQL index takes 2,704
     target_bytes: int = 8192
     page_members: int = 200_000
 

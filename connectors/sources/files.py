@@ -125,6 +125,16 @@ class Files:
         """Pages of frames; nothing when no memberships are configured."""
         return self._pages("memberships")
 
+    def one(self, native_id: str) -> Iterator[Page]:
+        """The account as the newest files have it. A file has no way to one row: it is read through."""
+        for page in self._pages("accounts"):
+            rows = page.rows
+            if isinstance(rows, pl.DataFrame):
+                rows = rows.filter(pl.col("native_id").cast(pl.String, strict=False) == native_id)
+                yield Page("accounts", rows, rows.height)
+            else:
+                yield Page("accounts", [], 0, warnings=page.warnings)
+
     def close(self) -> None:
         """Nothing is held open."""
 

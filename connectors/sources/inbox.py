@@ -6,29 +6,44 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from connectors.inbox.reading import Snapshot, store_path
+from connectors.inbox.database import ADDRESS, holds_password, malformed
+from connectors.inbox.reading import Snapshot
 from connectors.inbox.records import Record
 from connectors.inbox.rules import Marks
 from connectors.inbox.schema import ENTERPRISE, SHAPES
-from connectors.inbox.sqlite import connect, drive_now
+from connectors.inbox.stores import beside, is_there, where
 from connectors.inbox.tokens import all_tokens, expiring
 from connectors.scim_records import USER_TYPES, Odd, to_account, to_group
 from connectors.source import Finding, Object, Page, Rejected, Row, SourceContext, source
-from core.errors import RefusedError, TerminalError
-from core.settings import Strict
+from core.errors import RefusedError, TerminalError, TransientError
+from core.settings import MAY_REFER, Strict
 
 FILLING = "the inbox is filling: its first load may not be over, so it removes nobody until `onefold inbox seal {}`"
+
+
+def _store(value: str) -> str:
+    if ADDRESS.match(value) and malformed(value):
+        raise ValueError("is no address of PostgreSQL; write postgresql://user@host/database, a secret as env:NAME")
+    if ADDRESS.match(value) and holds_password(value):
+        raise ValueError(
+            "a literal secret is refused; write env:NAME, file:PATH or prefect:BLOCK and put the address there"
+        )
+    if "://" in value and not ADDRESS.match(value):
+        raise ValueError("is no address of PostgreSQL; write postgresql://user@host/database, or name a file")
+    return value
 
 
 class InboxSettings(Strict):
     """What is special to a tenant that pushes."""
 
-    store: str | None = Field(
-        default=None, description="file of the inbox store, relative to the config; default: in the state folder"
+    store: Annotated[str, AfterValidator(_store)] | None = Field(
+        default=None,
+        description="PostgreSQL by reference (env:, file:, prefect:) or by an address without a password; or a file, relative to the config; default: a file in the state folder",
+        json_schema_extra=MAY_REFER,
     )
     shared: bool = Field(default=False, description="several providers use this one credential; tell them apart below")
     tenants: dict[str, Marks] = Field(
@@ -67,8 +82,8 @@ class Inbox:
         self.settings = settings
         self._tenant = context.tenant
         self._now = context.now
-        state = getattr(context, "state", None) or context.base / ".onefold"
-        self._path = store_path(settings.store, base=context.base, state=state)
+        state = context.state or context.base / ".onefold"
+        self._place = where(settings.store, context.secrets.get("store"), base=context.base, state=state)
         self._kinds = {**USER_TYPES, **{word.lower(): kind for word, kind in settings.user_types.items()}}
         self._snapshot: Snapshot | None = None
         self._doubt: str | None = None
@@ -88,6 +103,18 @@ class Inbox:
     def memberships(self) -> Iterator[Page]:
         """Every edge, removed ones too; the last page says where the next read starts."""
         yield from self._members(0)
+
+    def one(self, native_id: str) -> Iterator[Page]:
+        """The user as it was pushed last, or its tombstone."""
+        with self._readable():
+            for records in self._open().resources("User"):
+                for each in records:
+                    if each.id == native_id:
+                        row = self._row("accounts", each)
+                        if isinstance(row, Rejected):
+                            yield Page("accounts", [], 1, rejected=[row])
+                        else:
+                            yield Page("accounts", [row], 1)
 
     def delta(self, cursor: str) -> Iterator[Page]:
         """What moved since. RefusedError for another store's number, one that is ahead of ours, or one whose tombstones are forgotten."""
@@ -133,12 +160,9 @@ class Inbox:
             yield from self._tokens()
 
     def _tokens(self) -> Iterator[Finding]:
-        con = connect(self._path, read_only=True)
-        try:
+        with beside(self._place, frozen=True) as store:
             now = self._now.replace(tzinfo=UTC)
-            tokens = drive_now(con, all_tokens(self._tenant))
-        finally:
-            con.close()
+            tokens = store.do(all_tokens(self._tenant))
         for each in expiring(tokens, now):
             level: Literal["warning", "error"] = "error" if each.last and each.stage <= 1 else "warning"
             remedy = f"Run `onefold token rotate {self._tenant}`" if each.last else ""
@@ -195,11 +219,11 @@ class Inbox:
 
     def _open(self) -> Snapshot:
         if self._snapshot is None:
-            if not self._path.exists():
-                raise self._refused("nothing was pushed yet: there is no inbox store", "Start `onefold serve`")
             with self._readable():
+                if not is_there(self._place):
+                    raise self._refused("nothing was pushed yet: there is no inbox store", "Start `onefold serve`")
                 try:
-                    self._snapshot = Snapshot(self._path, self._tenant)
+                    self._snapshot = Snapshot(self._place, self._tenant)
                 except KeyError as error:
                     raise self._refused("nothing was pushed to this tenant yet", "Start `onefold serve`") from error
         return self._snapshot
@@ -212,6 +236,10 @@ class Inbox:
             raise TerminalError(
                 f"the inbox store cannot be read: {error}", tenant=self._tenant, remedy="Restore it from a backup"
             ) from error
+        except TransientError as error:
+            if error.tenant is not None:
+                raise
+            raise TransientError(error.problem, tenant=self._tenant, remedy=error.remedy) from error
 
     def _refused(self, problem: str, remedy: str) -> RefusedError:
         return RefusedError(problem, tenant=self._tenant, remedy=remedy)

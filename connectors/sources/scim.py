@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field, field_validator
 
 from connectors.http import Http
+from connectors.paging import Turn, counted, followed
 from connectors.scim_records import USER_TYPES, Odd, to_account, to_edges, to_group
 from connectors.source import Finding, Object, Page, Rejected, Row, SourceContext, source
 from core.errors import OnefoldError, TerminalError
@@ -49,17 +49,6 @@ class ScimSettings(Strict):
         return headers
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """One ListResponse: its resources as sent, and what is odd about its place."""
-
-    resources: list[Any]
-    total: int | None
-    cursor: str | None = None
-    warnings: list[str] = field(default_factory=list)
-    gaps: list[str] = field(default_factory=list)
-
-
 @source
 class Scim:
     """One SCIM service. It shows what its operator lets the token see; the total it claims is held against what came."""
@@ -86,22 +75,17 @@ class Scim:
 
     def accounts(self) -> Iterator[Page]:
         """Every user."""
-        kinds = {**USER_TYPES, **{word.lower(): kind for word, kind in self.settings.user_types.items()}}
-
-        def convert(user: dict[str, Any]) -> Row:
-            return to_account(user, user_types=kinds, external_id=self.settings.external_id)
-
         for listing in self._listings("Users"):
-            rows, rejected = _converted("accounts", listing.resources, convert)
+            rows, rejected = _converted("accounts", listing.items, self._account)
             yield _page("accounts", listing, rows, rejected)
 
     def groups(self) -> Iterator[Page]:
         """Every group, each page followed by the members of its groups."""
         shown = self.settings.members == "inline"
         for listing in self._listings("Groups"):
-            rows, rejected = _converted("groups", listing.resources, to_group)
+            rows, rejected = _converted("groups", listing.items, to_group)
             yield _page("groups", listing, rows, rejected)
-            groups = [each for each in listing.resources if isinstance(each, dict) and isinstance(each.get("id"), str)]
+            groups = [each for each in listing.items if isinstance(each, dict) and isinstance(each.get("id"), str)]
             if (
                 self.settings.members == "auto"
             ):  # an empty group leaves the attribute out; so does a service that hides it
@@ -114,6 +98,13 @@ class Scim:
                 edges += found
                 odd += wrong
             yield Page("memberships", edges, len(edges) + len(odd), rejected=odd, gaps=gaps)
+
+    def one(self, native_id: str) -> Iterator[Page]:
+        """RFC 7644, 3.4.1: the user by its id. A 404 may also be a wrong address: nothing follows from it."""
+        answer = self._http.request("GET", f"Users/{quote(native_id, safe='')}", ok=(200, 404))
+        if answer.status == 200:
+            turn = Turn([answer.json()])
+            yield _page("accounts", turn, *_converted("accounts", turn.items, self._account))
 
     def memberships(self) -> Iterator[Page]:
         """Nothing: groups bring their members along."""
@@ -136,49 +127,27 @@ class Scim:
             yield Finding("warning" if not total else "ok", f"{tenant} {path}", f"{many} resources")
         yield Finding("ok", f"{tenant} paging", "by cursor" if self._by_cursor() else "by index")
 
-    def _listings(self, path: str) -> Iterator[_Listing]:
-        return self._cursored(path) if self._by_cursor() else self._indexed(path)
+    def _account(self, user: dict[str, Any]) -> Row:
+        kinds = {**USER_TYPES, **{word.lower(): kind for word, kind in self.settings.user_types.items()}}
+        return to_account(user, user_types=kinds, external_id=self.settings.external_id)
 
-    def _indexed(self, path: str) -> Iterator[_Listing]:
-        """RFC 7644, 3.4.2.4: 1-based, and forward by the rows that came, whatever was asked for or is claimed."""
-        start, first = 1, None
-        while True:
-            listing = self._list(path, {"startIndex": start, "count": self._size()})
-            rows, total = listing.resources, listing.total
-            begins = rows[0].get("id") if rows and isinstance(rows[0], dict) else None
-            again = start > 1 and begins is not None and begins == first
-            first = begins if start == 1 else first
-            received = start - 1 + len(rows)
-            if again:
-                listing.gaps.append(
-                    f"/{path} ignores startIndex: asked for row {start} it began with the first row again"
-                )
-            if total is None and start == 1:
-                listing.warnings.append(f"/{path} does not say how many there are: nothing proves that all came")
-            if total is not None and received > total:
-                listing.gaps.append(f"/{path} gave {received} rows and counts {total}: rows came past the end")
-            if total is not None and not rows and received < total:
-                listing.gaps.append(f"/{path} ended after {received} of {total} rows")
-            yield listing
-            if again or not rows or (total is not None and received >= total):
-                return
-            start += len(rows)
+    def _listings(self, path: str) -> Iterator[Turn]:
+        """RFC 7644, 3.4.2.4: 1-based rows. RFC 9865, 2: an empty cursor asks for the first page, the last has no `nextCursor`."""
 
-    def _cursored(self, path: str) -> Iterator[_Listing]:
-        """RFC 9865, 2: an empty cursor asks for the first page; the page without `nextCursor` is the last."""
-        cursor, used = "", {""}
-        while True:
-            listing = self._list(path, {"cursor": cursor, "count": self._size()})
-            again = listing.cursor in used
-            if again:
-                listing.gaps.append(f"/{path} gives the same cursor twice: its pages run in a circle")
-            yield listing
-            if listing.cursor is None or again:
-                return
-            cursor = listing.cursor
-            used.add(cursor)
+        def by_cursor(cursor: str) -> Turn:
+            return self._list(path, {"cursor": cursor, "count": self._size()})
 
-    def _list(self, path: str, params: Mapping[str, Any]) -> _Listing:
+        def by_index(start: int) -> Turn:
+            turn = self._list(path, {"startIndex": start, "count": self._size()})
+            turn.next = None
+            return turn
+
+        what = f"/{path}"
+        if self._by_cursor():
+            return followed("", by_cursor, what=what)
+        return counted(by_index, what=what, first=1, id_of=_id, parameter="startIndex")
+
+    def _list(self, path: str, params: Mapping[str, Any]) -> Turn:
         answer = self._http.request("GET", path, params=params, ok=(200, 404))
         if answer.status == 404:
             raise answer.error(remedy=f"`url` must be the address below which /{path} is", object=path)
@@ -196,10 +165,10 @@ class Scim:
         total, cursor = body.get("totalResults"), body.get("nextCursor")
         if isinstance(total, str) and total.isdecimal():
             total = int(total)
-        return _Listing(
+        return Turn(
             resources,
-            total if isinstance(total, int) and not isinstance(total, bool) else None,
-            cursor if isinstance(cursor, str) and cursor else None,
+            next=cursor if isinstance(cursor, str) and cursor else None,
+            total=total if isinstance(total, int) and not isinstance(total, bool) else None,
         )
 
     def _pagination(self) -> Mapping[str, Any]:
@@ -231,6 +200,11 @@ class Scim:
         return {**body, "id": group["id"]}
 
 
+def _id(resource: Any) -> str | None:
+    found = resource.get("id") if isinstance(resource, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def _converted(
     name: Object, resources: list[Any], convert: Callable[[dict[str, Any]], Row]
 ) -> tuple[list[Row], list[Rejected]]:
@@ -248,13 +222,13 @@ def _converted(
     return rows, rejected
 
 
-def _page(name: Object, listing: _Listing, rows: list[Row], rejected: list[Rejected]) -> Page:
+def _page(name: Object, listing: Turn, rows: list[Row], rejected: list[Rejected]) -> Page:
     return Page(
         name,
         rows,
-        len(listing.resources),
+        len(listing.items),
         total=listing.total,
-        cursor=listing.cursor,
+        cursor=listing.next,
         rejected=rejected,
         warnings=listing.warnings,
         gaps=listing.gaps,

@@ -1,2 +1,2 @@
 -- Which account belongs to which person, and why?
-SELECT account_key, person_key, rule, evidence FROM core_link ORDER BY account_key
+SELECT account_key, person_key, rule, evidence, class FROM core_link ORDER BY account_key

@@ -1,5 +1,5 @@
 -- Which accounts were or are this person's, by which rule, from which run to which?
-SELECT link.account_key, link.person_key, link.rule, link.evidence, tenant.name AS tenant, raw_account.native_id,
+SELECT link.account_key, link.person_key, link.rule, link.evidence, link.class, tenant.name AS tenant, raw_account.native_id,
     link.valid_from_run, link.valid_to_run, began.began_at AS since, began.run_id AS since_run, ended.began_at AS until, ended.run_id AS until_run
 FROM core_link_history AS link
 JOIN raw_account USING (account_key)

@@ -1,2 +1,2 @@
--- Which plan was saved last?
-SELECT digest, header FROM plan_header ORDER BY plan_no DESC LIMIT 1
+-- Which plan of everybody was saved last? Plans of one person have the number 0.
+SELECT digest, header FROM plan_header WHERE plan_no > 0 ORDER BY plan_no DESC LIMIT 1

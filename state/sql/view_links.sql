@@ -1,6 +1,6 @@
 -- Which account belongs to which person, by which rule, and since when?
 CREATE VIEW links AS
-SELECT tenant.name AS tenant, native_id, person_id, rule, evidence, history_run.began_at AS since
+SELECT tenant.name AS tenant, native_id, person_id, rule, evidence, class, history_run.began_at AS since
 FROM core_link
 JOIN raw_account USING (account_key)
 JOIN tenant USING (tenant_key)

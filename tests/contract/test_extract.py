@@ -135,6 +135,37 @@ def test_rows_past_the_end_are_partial(tmp_path):
     assert "past the end" in manifest.reasons[0]
 
 
+@pytest.mark.parametrize(("total", "verdict"), [(30, "complete"), (33, "suspect"), (27, "suspect"), (34, "partial")])
+def test_a_count_that_lags_is_a_doubt_when_it_is_near(tmp_path, total, verdict):
+    """A count from an index that is behind may differ by three rows and is then a doubt; further off it is a gap like any other."""
+    page = Page("accounts", people(30), 30, total=total, total_lags=True)
+    assert run(Told([page]), tmp_path).verdict == verdict
+
+
+def test_tombstones_of_a_full_read_are_evidence_and_nobody_who_is_there(tmp_path):
+    """A full read may bring whom the bin holds: landed as tombstones, not counted; removed edges are simply not among the others."""
+    bin_ = Page("accounts", [{"native_id": "gone", "tombstone": True}], 1)
+    edges = [{"group_id": "g", "member_id": "u001", "member_kind": "user", "removed": each} for each in (False, True)]
+    source = Told([bin_, *paged(people(10), 10, 10)], memberships=[Page("memberships", edges, 2)])
+    source.last_word_counts = True
+    manifest = run(source, tmp_path)
+    assert (manifest.verdict, manifest.accounts, manifest.memberships) == (Verdict.COMPLETE, 10, 0)
+    landed = read_part(tmp_path, manifest, "accounts")
+    assert landed.filter("tombstone")["native_id"].to_list() == ["gone"]
+
+
+def test_the_last_word_counts_where_a_source_says_so(tmp_path):
+    """Of a record that comes twice the later one is landed, and the read is complete; any other source is doubted."""
+    twice = [*people(3), {"native_id": "u001", "email": "later@x"}]
+    source = Told([Page("accounts", twice, 4, total=3)])
+    assert run(source, tmp_path).verdict is not Verdict.COMPLETE
+    source.last_word_counts = True
+    manifest = run(source, tmp_path)
+    assert manifest.verdict is Verdict.COMPLETE
+    landed = read_part(tmp_path, manifest, "accounts")
+    assert landed.filter(pl.col("native_id") == "u001")["email"].to_list() == ["later@x"]
+
+
 def test_a_total_that_moves_is_suspect(tmp_path):
     """When somebody left while we turned pages, the rows behind moved up and one may have been skipped, though counts agree."""
     first, second = paged(people(9), 5)

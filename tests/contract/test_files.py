@@ -26,6 +26,12 @@ NOW = datetime.fromisoformat("2026-11-24T09:00")
 CANNOT = {
     "repeated_page": "a file has no pages; a repeated row is tested below",
     "unauthorised": "a file has no credential; an unreadable file is tested below",
+    "revoked": "a file has no credential",
+    "token_ends": "a file has no credential",
+    "timeout": "a file is there or not",
+    "slow_once": "a file is there or not",
+    "empty_page": "a file has no pages",
+    "throttled": "nobody throttles a file",
 }
 
 
@@ -36,6 +42,8 @@ def rig(world, folder, fault):
     users += [("", "nameless@corp.example", None, "Nameless", "", True)] * world.nameless
     if fault == "dropped_page":
         users = users[:5]
+    if fault == "changed_order":
+        users = users[::-1]
     header = ("native_id", "user_name", "email", "display_name", "employee_number", "active")
     text = table(header, users)
     if fault == "truncated":

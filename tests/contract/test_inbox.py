@@ -1,20 +1,19 @@
 import asyncio
 import json
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
 
-from connectors.inbox.asking import Turn
+from connectors.inbox.asking import Turn, closed, each, one
 from connectors.inbox.contest import Author
 from connectors.inbox.directory import Directory, InboxTenant
 from connectors.inbox.resources import Write, create, delete, patch
 from connectors.inbox.schema import ENTERPRISE
 from connectors.inbox.service import Service
-from connectors.inbox.sqlite import SqliteStore, connect, drive_now
-from connectors.inbox.statements import SEAL, TURN_CLOSE, TURN_OPEN
+from connectors.inbox.statements import SEAL, TURN_OPEN
+from connectors.inbox.stores import Database, beside, open_store
 from connectors.inbox.throttle import Throttle
 from connectors.inbox.wire import Limits
 from connectors.source import SourceContext
@@ -23,22 +22,30 @@ from core.frames import BIT
 from core.model import ExtractKind, Verdict
 from state.landing import read_part
 from tasks.extract import extract
+from tests.inbox.conftest import told
 
 NOW = datetime.fromisoformat("2026-11-24T09:00")
 CANNOT = {
     "repeated_page": "the store is read in one snapshot, which has no pages to repeat",
     "unauthorised": "the store is a file of ours; the credential is the pushing side's",
+    "revoked": "the store is a file of ours",
+    "token_ends": "the store is a file of ours",
+    "timeout": "the store is a file of ours",
+    "slow_once": "the store is a file of ours",
+    "changed_order": "the store is read in the order of its keys, whatever came first",
+    "empty_page": "the store is read in one snapshot",
+    "throttled": "the pushing side is throttled, not the reading one",
 }
 
 
 class Pushed:
     """A store of one tenant, written as the service writes it but for chosen ids."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, place):
+        self.place = place
 
         async def prepare():
-            service = Service(SqliteStore(path), Directory({"corp": InboxTenant("corp")}), Limits(), Throttle())
+            service = Service(open_store(place), Directory({"corp": InboxTenant("corp")}), Limits(), Throttle())
             await service.open()
             await service.close()
 
@@ -46,22 +53,18 @@ class Pushed:
 
     def __call__(self, operation, kind, native_id, body=None):
         write = Write(kind, native_id, body or {}, json.dumps(body or {}), Author("t1"), Limits())
-        with closing(connect(self.path)) as con:
-            turn = Turn(1, "2026-11-24T08:00:00.000Z", *con.execute(TURN_OPEN, (1,)).fetchone())
-            con.execute("BEGIN IMMEDIATE")
-            drive_now(con, operation(write)(turn))
-            con.execute(TURN_CLOSE, (turn.seq, turn.users, turn.groups, 1))
-            con.execute("COMMIT")
+        with beside(self.place) as store, store.writing(1):
+            turn = Turn(1, "2026-11-24T08:00:00.000Z", *store.do(one(TURN_OPEN, 1)))
+            store.do(operation(write)(turn))
+            store.do(closed(turn))
 
     def raw(self, *statements):
-        with closing(connect(self.path)) as con:
-            for each in statements:
-                con.execute(each)
-            con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for statement in statements:
+            told(self.place, statement)
 
     def seal(self):
-        with closing(connect(self.path)) as con:
-            con.execute(SEAL, ("2026-11-24T08:30:00.000Z", 1))
+        with beside(self.place) as store:
+            store.do(each(SEAL, [("2026-11-24T08:30:00.000Z", 1)]))
 
 
 def body(user):
@@ -100,24 +103,27 @@ def rig(world, folder, fault):
     if fault == "dropped_page":
         pushed.raw("DELETE FROM inbox_user WHERE id > 'u-005'")
     if fault == "truncated":
-        pushed.raw("VACUUM")
+        pushed.raw("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     if fault == "html":
-        pushed.raw()
+        pushed.raw("PRAGMA wal_checkpoint(TRUNCATE)")
         path.write_text("<!DOCTYPE html><title>Sign in</title>" * 100)
     if fault == "gone":
         path.unlink()
     return opened(path)
 
 
-def opened(path, **settings):
-    context = SourceContext("corp", NOW, base=path.parent)
-    return Inbox(InboxSettings(store=path.name, **settings), context)
+def opened(place, **settings):
+    if isinstance(place, Database):
+        context = SourceContext("corp", NOW, secrets={"store": place.url})
+        return Inbox(InboxSettings(store="env:INBOX_DATABASE", **settings), context)
+    context = SourceContext("corp", NOW, base=place.parent)
+    return Inbox(InboxSettings(store=place.name, **settings), context)
 
 
 @pytest.fixture
-def pushed(tmp_path):
-    return Pushed(tmp_path / "inbox.sqlite")
+def pushed(place):
+    return Pushed(place)
 
 
 @pytest.fixture
@@ -127,7 +133,7 @@ def read(pushed, tmp_path):
     def once(cursor=None, **settings):
         nonlocal count
         count += 1
-        source = opened(pushed.path, **settings)
+        source = opened(pushed.place, **settings)
         try:
             manifest = extract(
                 source,
@@ -214,6 +220,16 @@ def test_deleted_users_are_explicit_in_full_reads_too(pushed, read):
     assert parts["accounts"].select("native_id", "tombstone").rows() == [("ada", False), ("bob", True)]
 
 
+def test_one_deleted_user_is_explicit(pushed, tmp_path):
+    """Asked for by id, a user who was deleted is a tombstone, as in every read."""
+    pushed(create, "User", "u1", {"userName": "ada"})
+    pushed(delete, "User", "u1")
+    source = opened(pushed.path)
+    (page,) = list(source.one("u1"))
+    source.close()
+    assert list(page.rows) == [{"native_id": "u1", "tombstone": True}]
+
+
 def test_another_store_is_not_believed(pushed, read):
     """A cursor of another store, or one ahead of this one (a restored copy), leads to a full read that proves nobody absent."""
     pushed(create, "User", "u1", {"userName": "ada"})
@@ -288,12 +304,41 @@ def test_check_finds_what_will_trouble(pushed):
 
     for name in ("ada", "bob"):
         pushed(create, "User", name, {"userName": name, "externalId": "jsmith"})
-    with closing(connect(pushed.path)) as con:
-        drive_now(con, mint("corp", now=NOW.replace(tzinfo=UTC), expires=timedelta(hours=20)))
-    findings = list(opened(pushed.path).check())
+    with beside(pushed.place) as store:
+        store.do(mint("corp", now=NOW.replace(tzinfo=UTC), expires=timedelta(hours=20)))
+    source = opened(pushed.place)
+    findings = list(source.check())
+    source.close()
     assert [(each.level, each.subject) for each in findings] == [
         ("ok", "store"),
         ("warning", "store"),
         ("warning", "externalId"),
         ("error", "token"),
     ]
+
+
+def test_a_database_that_is_gone_is_a_failed_read(tmp_path):
+    """A database that does not answer fails the tenant's read with a reason that names the tenant and no secret; nothing is raised."""
+    source = opened(Database("postgresql://me:sEcret@127.0.0.1:1/inbox"))
+    manifest = extract(
+        source,
+        tenant="corp",
+        root=tmp_path / "landing",
+        extract_id="e1",
+        cursor_before=None,
+        full=True,
+        now=lambda: NOW,
+    )
+    source.close()
+    assert manifest.verdict is Verdict.FAILED
+    assert "tenant corp: the inbox database does not answer" in manifest.reasons[0]
+    assert "sEcret" not in str(manifest)
+
+
+def test_the_store_is_in_the_state_folder_of_the_config(tmp_path):
+    """Without `store` the file is where `serve` writes it: in the state folder that the config names."""
+    context = SourceContext("corp", NOW, base=tmp_path, state=tmp_path / "elsewhere")
+    Pushed(tmp_path / "elsewhere/inbox/inbox.sqlite")
+    source = Inbox(InboxSettings(), context)
+    assert [finding.level for finding in source.check()][:1] == ["ok"]
+    source.close()

@@ -227,6 +227,7 @@ def test_the_command_prints_one_line_and_serves_until_told(tmp_path):
         assert {name: each["kind"] for name, each in found.items()} == {
             "jira": "jira_dc",
             "confluence": "confluence_dc",
+            "graph": "entra",
         }
         headers = {"Authorization": f"Bearer {found['jira']['token']}"}
         with httpx.Client(base_url=f"{found['jira']['url']}/rest/api/2", headers=headers, trust_env=False) as jira:

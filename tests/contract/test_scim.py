@@ -24,7 +24,11 @@ from tasks.extract import extract
 
 NOW = datetime.fromisoformat("2026-11-24")
 SECRET = "s3cr3t-of-the-rig"
-CANNOT = {}
+CANNOT = {
+    "token_ends": "a SCIM service gives no tokens: another one comes by hand",
+    "empty_page": "by index an empty page is the end (RFC 7644, 3.4.2.4)",
+}
+THROTTLED = ("retry_after", "http_date", "unsaid")
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
@@ -45,12 +49,19 @@ class Service:
         path = request.url.path.removeprefix("/scim/v2")
         query = {name: values[0] for name, values in parse_qs(str(request.url.query, "ascii"), True).items()}
         self.calls.append((path, query))
+        if (early := self.trouble(len(self.calls))) is not None:
+            return early
         if request.headers.get("authorization") != f"Bearer {SECRET}" or self.trap == "unauthorised":
             return self.error(401, f"token {SECRET} is not known")
         if path == "/ServiceProviderConfig":
             return httpx.Response(200, json={"pagination": {"cursor": True, "maxPageSize": 4}} if self.cursors else {})
         if path.startswith("/Groups/"):
             return self.one(path.removeprefix("/Groups/"))
+        if path.startswith("/Users/"):
+            found = [row for row in self.users if row.get("id") == path.removeprefix("/Users/")]
+            return (
+                httpx.Response(200, json=found[0]) if found and self.trap != "gone" else self.error(404, "no such user")
+            )
         rows = {"/Users": self.users, "/Groups": self.groups}[path]
         if self.trap == "gone":
             return self.error(404, "no such endpoint")
@@ -61,7 +72,21 @@ class Service:
             return httpx.Response(200, text=whole, headers={"content-type": "application/json"})
         return self.page(rows, query)
 
+    def trouble(self, call):
+        """What goes wrong with the third request, or from the third on."""
+        trap = self.trap or ""
+        if trap == "timeout" or (trap == "slow_once" and call == 3):
+            raise httpx.ReadTimeout("too late")
+        if trap == "revoked" and call > 2:
+            return self.error(401, "the token was revoked")
+        if trap.startswith("throttled:") and call == 3:
+            said = {"retry_after": {"Retry-After": "7"}, "http_date": {"Retry-After": "Tue, 24 Nov 2026 09:00:00 GMT"}}
+            return httpx.Response(429, headers=said.get(trap.partition(":")[2], {}))
+        return None
+
     def page(self, rows, query):
+        if self.trap == "changed_order":
+            rows = rows[::-1]
         total, count = len(rows), int(query["count"])
         if "cursor" in query:
             start = int(query["cursor"].removeprefix("c") or 0)

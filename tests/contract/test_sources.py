@@ -4,8 +4,10 @@ Each kind brings its own rig in `tests/contract/test_<kind>.py`:
 
     def rig(world: World, folder: Path, fault: str | None) -> Source    # a source that shows this world, with this fault
     CANNOT = {"repeated_page": "a file has no pages"}                   # faults that cannot happen here, and why
+    THROTTLED = ("retry_after", "unsaid")                               # every form in which this vendor says "not now"
 
-A kind without a rig fails.
+The rig is asked for `throttled:<form>` for each form. A kind without a rig fails, and one that does not say how it
+throttles or why it cannot.
 """
 
 import importlib.util
@@ -17,12 +19,13 @@ import polars as pl
 import pytest
 
 from connectors.http import Http
-from connectors.source import Source, source_class, source_kinds
+from connectors.source import ReadsOne, Source, source_class, source_kinds
 from core.frames import LANDED
 from core.model import Verdict
 from core.settings import Strict
-from state.landing import read_part
+from state.landing import manifests, read_part
 from tasks.extract import extract
+from tasks.rows import typed
 
 NOW = datetime.fromisoformat("2026-11-24T09:00")
 SECRET = "s3cr3t-of-the-rig"
@@ -33,6 +36,14 @@ FAULTS = {
     "html": "a web page instead of data",
     "unauthorised": "a wrong credential",
     "gone": "an address or a file that does not exist",
+    "revoked": "a credential that ends while we read, for good",
+    "timeout": "a service that never answers",
+}
+MENDED = {
+    "token_ends": "a token that ends while we read, and another one is given",
+    "slow_once": "an answer that does not come in time once",
+    "changed_order": "rows in another order",
+    "empty_page": "a page without rows, and more behind it",
 }
 
 
@@ -83,6 +94,10 @@ def company(size=17):
     return World(users, groups, edges)
 
 
+class Killed(BaseException):
+    """Ends a read as a signal would: nothing of ours catches it."""
+
+
 def loaded(kind):
     path = Path(__file__).parent / f"test_{kind}.py"
     if not path.exists():
@@ -113,14 +128,17 @@ def read(kind, tmp_path):
     module = loaded(kind)
     count = 0
 
-    def once(world, fault=None, previous=None):
+    def once(world, fault=None, previous=None, *, killed=False):
         nonlocal count
         count += 1
-        if fault in getattr(module, "CANNOT", {}):
-            pytest.skip(f"{kind}: {module.CANNOT[fault]}")
+        word = fault.partition(":")[0] if fault else None
+        if word in getattr(module, "CANNOT", {}):
+            pytest.skip(f"{kind}: {module.CANNOT[word]}")
         folder = tmp_path / f"vendor-{count}"
         folder.mkdir()
         source = module.rig(world, folder, fault)
+        if killed:
+            source.accounts = lambda listing=source.accounts: dying(listing())
         landing = tmp_path / "landing"
         try:
             manifest = extract(
@@ -138,6 +156,12 @@ def read(kind, tmp_path):
         return manifest, {name: read_part(landing, manifest, name) for name in LANDED}
 
     return once
+
+
+def dying(pages):
+    """The pages of a listing, and death behind the first one."""
+    yield next(pages)
+    raise Killed
 
 
 def test_declares_itself(kind):
@@ -217,6 +241,41 @@ def test_a_fault_is_never_complete(read, fault):
     assert set(landed["accounts"]["native_id"]) <= known
 
 
+@pytest.mark.parametrize("fault", MENDED)
+def test_what_mends_itself_is_complete(read, fault):
+    """What a vendor's day brings costs a request more, and neither a row nor the verdict."""
+    world = company()
+    undisturbed, _ = read(world)
+    manifest, _ = read(world, fault)
+    assert (manifest.verdict, manifest.reasons) == (Verdict.COMPLETE, ())
+    assert manifest.content == undisturbed.content
+
+
+def test_throttling_is_waited_for(kind, read):
+    """In each form in which this vendor says "not now", it is asked again, and everything is read."""
+    module = loaded(kind)
+    forms = getattr(module, "THROTTLED", ())
+    if not forms and "throttled" not in module.CANNOT:
+        pytest.fail(f"kind {kind} does not say how it throttles: add THROTTLED, or CANNOT['throttled'] with the reason")
+    world = company()
+    undisturbed, _ = read(world)
+    for form in forms or ("any",):
+        manifest, _ = read(world, f"throttled:{form}")
+        assert (form, manifest.verdict, manifest.reasons) == (form, Verdict.COMPLETE, ())
+        assert manifest.content == undisturbed.content
+
+
+def test_a_killed_read_leaves_nothing_and_is_resumed(read, tmp_path):
+    """A read that dies midway is no extract, leaves no file behind, and the next one reads everything."""
+    world = company()
+    with pytest.raises(Killed):
+        read(world, killed=True)
+    assert manifests(tmp_path / "landing", "corp") == []
+    assert list((tmp_path / "landing").glob(".reading-*")) == []
+    manifest, landed = read(world)
+    assert (manifest.verdict, landed["accounts"].height) == (Verdict.COMPLETE, len(world.users))
+
+
 def test_a_record_without_an_id_is_set_aside(read):
     """A user without an id is kept aside with its payload; as it might be anybody, nothing is proven absent."""
     manifest, landed = read(replace(company(), nameless=1))
@@ -227,8 +286,10 @@ def test_a_record_without_an_id_is_set_aside(read):
     assert "nameless@corp.example" in row["raw"]
 
 
-def test_two_records_with_one_id_are_both_set_aside(read):
+def test_two_records_with_one_id_are_both_set_aside(kind, read):
     """Of two different users with one id neither is believed, both payloads are kept, and the read removes nobody."""
+    if "twins" in loaded(kind).CANNOT:
+        pytest.skip(f"{kind}: {loaded(kind).CANNOT['twins']}")
     world = company()
     twin = replace(world.users[2], display_name="A Stranger")
     manifest, landed = read(replace(world, twins=(twin,)))
@@ -238,3 +299,21 @@ def test_two_records_with_one_id_are_both_set_aside(read):
     aside = landed["rejected"].filter(pl.col("native_id") == world.users[2].id)
     assert aside.height == 2
     assert any(world.users[2].id in reason for reason in manifest.reasons)
+
+
+def test_one_account_is_what_the_listing_says_of_it(kind, tmp_path):
+    """Where a source can read one account, it is the row of the listing, disabled ones too; an unknown id gives no row and no tombstone."""
+    world = company()
+    module = loaded(kind)
+    source = module.rig(world, tmp_path, None)
+    if not isinstance(source, ReadsOne):
+        pytest.skip(f"{kind} has no way to one account: the newest extract is used")
+    try:
+        listed = pl.concat([typed(page).frame for page in source.accounts()])
+        for user in (world.users[0], world.users[3]):
+            one = pl.concat([typed(page).frame for page in source.one(user.id)])
+            assert one.equals(listed.filter(pl.col("native_id") == user.id))
+            assert one.height == 1
+        assert not any(typed(page).frame.height for page in source.one("nobody"))
+    finally:
+        source.close()

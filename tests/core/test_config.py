@@ -97,6 +97,13 @@ def test_good_config_has_defaults_of_the_interface():
             "floor",
         ),
         ('name: "jira-*"}', "}", "groups.0.from", "name: '*'"),
+        (
+            "directory: acme",
+            "directory: acme\nmatch: {issuers: {acme-hr: [corp, hrr]}}",
+            "match.issuers.acme-hr.1",
+            "Did you mean 'hr'",
+        ),
+        ("directory: acme", "directory: acme\nclasses: {robot: 'true'}", "classes.robot", "is not a setting"),
     ],
 )
 def test_each_fault_names_path_line_and_remedy(old, wrong, path, says):

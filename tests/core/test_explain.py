@@ -64,7 +64,8 @@ def test_the_winner_that_is_told_is_the_one_that_won(rows, tenants, prefer):
     accounts = conform(pl.DataFrame(full, infer_schema_length=None), ACCOUNT)
     keys = accounts["account_key"].to_list()
     links = pl.DataFrame(
-        {"account_key": keys, "person_key": [1] * len(keys), "rule": "founding", "evidence": None}, schema=LINK
+        {"account_key": keys, "person_key": [1] * len(keys), "rule": "founding", "evidence": None, "class": None},
+        schema=LINK,
     )
     ids = pl.DataFrame({"person_key": [1], "person_id": ["p"], "founder_key": [1], "generation": [0]}, schema=PERSON_ID)
     rules = {name: AttributeRule(prefer=tuple(each)) for name, each in prefer.items()}

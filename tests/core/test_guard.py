@@ -96,6 +96,19 @@ def test_a_limit_grows_with_the_tenant():
     assert guard(order([leavers(11)]), facts(population=many)).holds[0].count == 11
 
 
+def test_one_person_is_no_mass():
+    """A plan of one person passes the limits that measure a mass and the window of days; a limit of nought holds it all the same."""
+    full = pl.DataFrame([("jira", "deactivate_user", "absent", 1, 999)], schema=WINDOW, orient="row")
+    removals = [
+        {"verb": "remove_member", "who": 1, "group": f"tiny{place}", "evidence": "explicit"} for place in range(3)
+    ]
+    mine = drafts(*({"verb": "deactivate_user", "who": who, "evidence": "absent"} for who in range(4)), *removals)
+    assert guard(order([mine]), facts(window=full)).holds
+    assert not guard(order([mine]), facts(window=full, alone=True)).holds
+    named = drafts({"verb": "rename_user", "who": 1})
+    assert [each.guard for each in guard(order([named]), facts(alone=True)).holds] == ["limit"]
+
+
 def test_other_tenants_and_verbs_go_on():
     """One tenant's vanished people hold nobody else's changes."""
     both = drafts(

@@ -56,7 +56,9 @@ def matched(accounts, persons=None, doubtful=()):
     keys = accounts["account_key"].to_list()
     persons = persons or [1] * len(keys)
     links = pl.DataFrame(
-        {"account_key": keys, "person_key": persons, "rule": "founding", "evidence": None}, schema=LINK, strict=False
+        {"account_key": keys, "person_key": persons, "rule": "founding", "evidence": None, "class": None},
+        schema=LINK,
+        strict=False,
     )
     known = sorted(set(persons))
     ids = pl.DataFrame(

@@ -1,15 +1,18 @@
 import asyncio
 import json
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
 from connectors.inbox.directory import Directory, InboxTenant
 from connectors.inbox.service import Service
-from connectors.inbox.sqlite import SqliteStore
+from connectors.inbox.sqlite import connect
+from connectors.inbox.statements import COPIED
+from connectors.inbox.stores import Database, Where, open_store
 from connectors.inbox.throttle import Throttle
 from connectors.inbox.tokens import mint
 from connectors.inbox.wire import Limits
@@ -74,15 +77,16 @@ class Caller:
 
 
 class Inbox:
-    """One service over a file, on an event loop of its own."""
+    """One service over a store, on an event loop of its own."""
 
-    def __init__(self, path: Path, tenants=("corp", "acq"), *, shared=None, limits=None):
-        self.path = path
-        self.runner = asyncio.Runner()
+    def __init__(self, place: Where, tenants=("corp", "acq"), *, shared=None, limits=None, partner=None):
+        self.place = place
+        self.partner = partner  # on whose event loop this service runs too
+        self.runner = partner.runner if partner else asyncio.Runner()
         entries = {name: InboxTenant(name) for name in tenants} | {
             name: InboxTenant(name, marks) for name, marks in (shared or {}).items()
         }
-        self.store = SqliteStore(path)
+        self.store = open_store(place)
         self.moved = []
         self.lines = []
         self.throttle = Throttle()
@@ -100,22 +104,50 @@ class Inbox:
     def caller(self, tenant, **more):
         return Caller(self, self.token(tenant).text, **more)
 
+    def sql(self, statement):
+        """One statement of the test's own, past the service; its rows."""
+        return told(self.place, statement)
+
+    def kept(self):
+        """Everything that the store holds, as bytes."""
+        if isinstance(self.place, Database):
+            rows = [self.sql(f"SELECT * FROM {table}") for table in COPIED]
+            return repr(rows).encode()
+        return b"".join(path.read_bytes() for path in self.place.parent.glob("inbox.sqlite*"))
+
     def close(self):
         self.run(self.service.close())
-        self.runner.close()
+        if self.partner is None:
+            self.runner.close()
+
+
+def told(place, statement):
+    """One statement past all that is ours; its rows."""
+    if isinstance(place, Database):
+        return asyncio.run(_told(place.url, statement))
+    with closing(connect(place)) as con:
+        return con.execute(statement).fetchall()
+
+
+async def _told(url, statement):
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
 
 
 @pytest.fixture
-def make_inbox(tmp_path):
-    """Opens inboxes and closes them."""
+def make_inbox(place):
+    """Opens inboxes over one store and closes them."""
     opened = []
 
-    def make(*arguments, name="inbox.sqlite", **more):
-        opened.append(Inbox(tmp_path / name, *arguments, **more))
+    def make(*arguments, **more):
+        opened.append(Inbox(place, *arguments, **more))
         return opened[-1]
 
     yield make
-    for each in opened:
+    for each in reversed(opened):
         each.close()
 
 

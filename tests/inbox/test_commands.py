@@ -5,7 +5,9 @@ import stat
 
 import pytest
 
+from connectors.inbox.stores import Database
 from flows.cli import main
+from tests.inbox.conftest import Caller, Inbox, told
 
 CONFIG = """
 directory: acme
@@ -16,9 +18,19 @@ tenants:
 
 
 @pytest.fixture
-def onefold(tmp_path, capsys, monkeypatch):
+def served(tmp_path, place):
+    """Where the commands find the store: by default in the state folder, or in a database."""
+    return place if isinstance(place, Database) else tmp_path / ".onefold/inbox/inbox.sqlite"
+
+
+@pytest.fixture
+def onefold(tmp_path, capsys, monkeypatch, place):
     """Runs a command with --json and gives its exit code and document."""
-    (tmp_path / "onefold.yaml").write_text(CONFIG)
+    text = CONFIG
+    if isinstance(place, Database):
+        monkeypatch.setenv("INBOX_DATABASE", place.url)
+        text = CONFIG.replace("kind: inbox", "kind: inbox, store: env:INBOX_DATABASE")
+    (tmp_path / "onefold.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -47,7 +59,7 @@ def test_a_token_is_shown_once(onefold, tmp_path):
         "Entra portal",
     )
     assert listed["warnings"] == [{"token_id": made["token_id"], "tenant": "corp", "days": 19, "stage": 30}]
-    for path in (tmp_path / ".onefold", *(tmp_path / ".onefold").rglob("*")):
+    for path in (tmp_path / ".onefold").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
 
 
@@ -62,6 +74,10 @@ def test_rotate_and_revoke(onefold):
     assert {each["state"] for each in onefold("token", "list", "corp")[1]["tokens"]} == {"revoked"}
 
 
+SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+
+
+@SQLITE
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -77,17 +93,11 @@ def test_usage(onefold, arguments):
     assert onefold(*arguments)[0] == 2
 
 
-def test_seal_and_rebuild(onefold, tmp_path):
+def test_seal_and_rebuild(onefold, served):
     """seal and rebuild need a tenant that the service knows; seal refuses when the counts are not as expected; rebuild tells what differs."""
-    from contextlib import closing
-
-    from connectors.inbox.sqlite import connect
-    from tests.inbox.conftest import Inbox
-
     assert onefold("inbox", "seal", "corp")[0] == 5
     assert onefold("inbox", "rebuild", "corp")[0] == 5
-    path = tmp_path / ".onefold/inbox/inbox.sqlite"
-    inbox = Inbox(path, ("corp",))
+    inbox = Inbox(served, ("corp",))
     inbox.caller("corp").user("ada")
     inbox.close()
     assert onefold("inbox", "seal", "corp", "--users", "2")[0] == 5
@@ -96,13 +106,12 @@ def test_seal_and_rebuild(onefold, tmp_path):
     assert onefold("inbox", "seal", "corp")[1]["fresh"] is False
     code, proof = onefold("inbox", "rebuild", "corp")
     assert (code, proof["equal"], proof["events"]) == (0, True, 1)
-    with closing(connect(path)) as con:
-        con.execute("UPDATE inbox_user SET name = 'eve'")
+    told(served, "UPDATE inbox_user SET name = 'eve'")
     code, proof = onefold("inbox", "rebuild", "corp")
     assert (code, proof["equal"], len(proof["differences"])) == (4, False, 1)
 
 
-def test_a_token_that_ends_is_told_everywhere(onefold, tmp_path, capsys):
+def test_a_token_that_ends_is_told_everywhere(onefold, served, capsys):
     """`check` with and without --live, `status` before and after the first run, and the plan of a run name it; `rotate` ends the warning's urgency."""
     _, made = onefold("token", "new", "corp", "--expires", "6d")
     words = f"token {made['token_id']} of tenant corp ends on"
@@ -112,9 +121,7 @@ def test_a_token_that_ends_is_told_everywhere(onefold, tmp_path, capsys):
         return capsys.readouterr().out
 
     assert words in said("check")
-    from tests.inbox.conftest import Caller, Inbox
-
-    inbox = Inbox(tmp_path / ".onefold/inbox/inbox.sqlite", ("corp", "pool"))
+    inbox = Inbox(served, ("corp", "pool"))
     Caller(inbox, made["token"]).user("ada")
     inbox.close()
     assert f"{made['token_id']} ends on" in said("check", "--live")
@@ -129,26 +136,23 @@ def test_a_token_that_ends_is_told_everywhere(onefold, tmp_path, capsys):
     assert "onefold token rotate corp" not in said("status")
 
 
-def test_failed_attempts_are_shown(onefold, tmp_path, capsys):
+def test_failed_attempts_are_shown(onefold, served, capsys):
     """`token list` tells from which address how many attempts failed, by day."""
     from connectors.inbox.throttle import save
-    from tests.inbox.conftest import Inbox
 
-    inbox = Inbox(tmp_path / ".onefold/inbox/inbox.sqlite", ("corp",))
+    inbox = Inbox(served, ("corp",))
     inbox.run(inbox.store.run(save("2026-11-24", {"192.0.2.1": 3}, "2026-01-01")))
     inbox.close()
-    told = {"day": "2026-11-24", "address": "192.0.2.1", "failures": 3}
-    assert onefold("token", "list")[1]["failures"] == [told]
+    failed = {"day": "2026-11-24", "address": "192.0.2.1", "failures": 3}
+    assert onefold("token", "list")[1]["failures"] == [failed]
     main(["token", "list"])
     assert "3 failed attempts from 192.0.2.1 on 2026-11-24" in capsys.readouterr().out
 
 
 @pytest.fixture
-def filled(tmp_path):
+def filled(served):
     """An inbox as a first load leaves it: three users, one of them off, one gone; a group with a stranger, an empty one."""
-    from tests.inbox.conftest import Inbox
-
-    inbox = Inbox(tmp_path / ".onefold/inbox/inbox.sqlite", ("corp",))
+    inbox = Inbox(served, ("corp",))
     corp = inbox.caller("corp")
     ada, bob = corp.user("Ada@corp.example", externalId="1"), corp.user("bob@corp.example", externalId="1")
     corp.user("eve@corp.example", active=False)
@@ -242,7 +246,8 @@ def test_exports_that_cannot_be_read(onefold, filled, tmp_path, export, words):
     assert onefold("inbox", "seal", "corp", "--show")[1]["sealed"] is False
 
 
-def test_seal_asks_for_whom_it_knew_before(onefold, tmp_path):
+@SQLITE
+def test_seal_asks_for_whom_it_knew_before(onefold, tmp_path, served):
     """A tenant that was read from files and pushes now: whom Onefold knew and nobody pushed is named, and refused."""
     config = CONFIG.replace("corp: {kind: inbox}", "corp: {kind: files, accounts: {glob: corp.csv}}", 1)
     (tmp_path / "onefold.yaml").write_text(
@@ -253,9 +258,7 @@ def test_seal_asks_for_whom_it_knew_before(onefold, tmp_path):
     )
     assert onefold("plan")[0] == 0
     (tmp_path / "onefold.yaml").write_text(CONFIG)
-    from tests.inbox.conftest import Inbox
-
-    inbox = Inbox(tmp_path / ".onefold/inbox/inbox.sqlite", ("corp",))
+    inbox = Inbox(served, ("corp",))
     corp = inbox.caller("corp")
     corp.user("ada@corp.example")
     corp.user("BOB@corp.example")
@@ -265,12 +268,16 @@ def test_seal_asks_for_whom_it_knew_before(onefold, tmp_path):
     assert onefold("inbox", "seal", "corp", "--force")[1]["fresh"] is True
 
 
+@SQLITE
 @pytest.mark.parametrize(
     ("tenants", "words"),
     [
         ("{hr: {kind: files, accounts: {glob: x.csv}}}", "no tenant of kind inbox"),
         ("{pool: {kind: inbox, shared: true, tenants: {gone: {segment: x}}}}", "tenants.pool.tenants.gone"),
         ("{a: {kind: inbox, store: x}, b: {kind: inbox}}", "different stores"),
+        ("{a: {kind: inbox, store: 'postgresql://me:sEcret@db/inbox'}}", "tenants.a.store"),
+        ("{a: {kind: inbox, store: 'postgresql://me@db/inbox?password=sEcret'}}", "a literal secret is refused"),
+        ("{a: {kind: inbox, store: 'mysql://me@db/inbox'}}", "is no address of PostgreSQL"),
         ("{a: {kind: inbox, shared: true}}", "shared needs tenants"),
         ("{a: {kind: inbox, shared: true, tenants: {b: {}}}, b: {kind: inbox}}", "recognises nothing"),
     ],
@@ -280,9 +287,36 @@ def test_configs_that_cannot_be_served(onefold, tmp_path, capsys, tenants, words
     (tmp_path / "onefold.yaml").write_text(f"directory: acme\ntenants: {tenants}\n")
     code = main(["serve", "--port", "0"])
     assert code == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said
+    assert "sEcret" not in said
 
 
+@pytest.mark.parametrize(
+    ("value", "ends"),
+    [
+        (None, (5, "the environment has no INBOX_DATABASE")),
+        ("sEcret", (5, "no address of PostgreSQL")),
+        ("postgresql://me:sEcret@127.0.0.1:1/inbox", (4, "does not answer")),
+        ("postgresql://me:sEcret@127.0.0.1:1/inbox?sslmode=perhaps", (5, "sslmode")),
+    ],
+)
+def test_a_database_that_is_not_there(*, tmp_path, capsys, caplog, monkeypatch, value, ends):
+    """A reference to nothing, to no address, or to a database that does not answer is said in a sentence without the secret, by commands and by serve."""
+    monkeypatch.chdir(tmp_path)
+    store = "{a: {kind: inbox, store: env:INBOX_DATABASE}}"
+    (tmp_path / "onefold.yaml").write_text(f"directory: acme\ntenants: {store}\n")
+    if value is not None:
+        monkeypatch.setenv("INBOX_DATABASE", value)
+    for arguments in (["token", "new", "a"], ["serve", "--port", "0"]):
+        code, (expected, words) = main(arguments), ends
+        said = capsys.readouterr().err + caplog.text
+        assert words in said
+        assert "sEcret" not in said
+        assert code == (5 if arguments[0] == "serve" else expected)
+
+
+@SQLITE
 def test_a_taken_port_and_a_bad_certificate(onefold, tmp_path):
     """serve says in one sentence why it cannot listen."""
     import socket

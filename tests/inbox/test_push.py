@@ -87,7 +87,7 @@ def test_cycles(inbox, corp, mode):
         push.cycle(directory)
         assert held(corp) == wanted(directory)
     assert push.cycle(directory).writes == 0
-    assert rebuild(inbox.path, "corp").equal
+    assert rebuild(inbox.place, "corp").equal
 
 
 def test_connection_tests(inbox, corp):

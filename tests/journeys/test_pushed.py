@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -35,40 +36,35 @@ def company(tmp_path: Path) -> Iterator[Company]:
         yield one
 
 
-@pytest.fixture(params=["--no-sync"])
-def push(company: Company, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-    """The provider's client against `onefold serve`, whose runner is on where the test asks for it."""
+@contextmanager
+def serving(company: Company, option: str) -> Iterator[httpx.Client]:
+    """A provider's client against an `onefold serve` of its own."""
     token = company.run("token", "new", "partner")[1]["token"]
+    config = str(company.folder / "onefold.yaml")
     served = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "flows",
-            "serve",
-            "--port",
-            "0",
-            "--quiet",
-            "--json",
-            "--config",
-            str(company.folder / "onefold.yaml"),
-            request.param,
-        ],
+        [sys.executable, "-m", "flows", "serve", "--port", "0", "--quiet", "--json", "--config", config, option],
         cwd=ROOT,
         env={**os.environ, **company.environment},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert served.stdout is not None
-    url = json.loads(served.stdout.readline())["url"]
-    with httpx.Client(
-        base_url=url if url.rstrip("/").endswith("/scim/v2") else f"{url}/scim/v2",
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=30,
-    ) as client:
+    try:
+        url = json.loads(served.stdout.readline())["url"]
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+            yield client
+    finally:
+        served.terminate()
+        served.wait(30)
+        served.stdout.close()
+
+
+@pytest.fixture(params=["--no-sync"])
+def push(company: Company, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """The provider's client against `onefold serve`, whose runner is on where the test asks for it."""
+    with serving(company, request.param) as client:
         yield client
-    served.terminate()
-    served.wait(30)
-    served.stdout.close()
 
 
 def pushed(client: httpx.Client, name: str) -> str:

@@ -65,6 +65,35 @@ def test_equal_content_is_not_loaded(store, take, landed_class):
     assert store.newest_extracts()["corp"].extract_id == "e2"
 
 
+def test_single_accounts_amend_the_picture_and_nothing_else(store, take, landed_class):
+    """Accounts asked for by id: theirs change, a tombstone takes its edges along, the rest stays; cursor and newest extract are those of before."""
+    take(landed_class("e1", {"a": "x", "b": "y", "c": "z"}, ["g"], [("g", "a"), ("g", "b")], after="c1"))
+    done = take(landed_class("e2", {"a": "new"}, dead=["b"], kind=ExtractKind.ONE, minute=1))
+    assert (done.accepted, done.changed, done.accounts.gone) == (True, 1, 1)
+    assert edges(store) == {("g", "a")}
+    assert titles(store)["a"] == "new"
+    assert gone(store) == {"b": "explicit"}
+    assert store.cursor("corp") == "c1"
+    assert store.newest_extracts()["corp"].extract_id == "e1"
+    assert take(landed_class("e3", {"a": "newer"}, before="c1", after="c2", kind=DELTA, minute=2)).accepted
+
+
+def test_equal_content_after_single_accounts_is_loaded(store, take, landed_class):
+    """What a read of single accounts changed is put right by the next full read, though its files equal the last full one's."""
+    take(landed_class("e1", {"a": "x"}, content="same"))
+    take(landed_class("e2", {"a": "passing"}, kind=ExtractKind.ONE, minute=1))
+    assert take(landed_class("e3", {"a": "x"}, content="same", minute=2)).outcome == "consolidated"
+    assert titles(store) == {"a": "x"}
+
+
+def test_single_accounts_that_come_too_late_or_first_are_set_aside(store, take, landed_class):
+    """Read before the newest extract, or of a tenant that was never read as a whole: superseded, nothing changes."""
+    assert take(landed_class("e1", {"a": "first"}, kind=ExtractKind.ONE)).outcome == "superseded"
+    take(landed_class("e2", {"a": "x"}, minute=5))
+    assert take(landed_class("e3", {"a": "late"}, kind=ExtractKind.ONE, minute=4)).outcome == "superseded"
+    assert titles(store) == {"a": "x"}
+
+
 def test_equal_content_after_a_delta_is_loaded(store, take, landed_class):
     """What a delta changed in between is put right by a full read, though its files equal the last full one's."""
     take(landed_class("e1", {"a": "x"}, after="c1", content="same"))
@@ -134,6 +163,27 @@ def test_a_delta_that_starts_elsewhere_is_superseded(store, take, landed_class):
     assert take(landed_class("e3", {"a": "y"}, kind=DELTA, before="c1", after="c2", minute=2)).accepted
     assert (titles(store), store.cursor("corp")) == ({"a": "y"}, "c2")
     assert store.control.cursor(store.folder, "corp") == "c2"
+
+
+def test_a_full_read_is_held_against_what_deltas_built(store, take, landed_class):
+    """The reason tells how many rows differ, and nothing when they agree or when there were no deltas."""
+    first = take(landed_class("e1", {"a": "A", "b": "B"}, after="c1"))
+    assert first.reason == ""
+    take(landed_class("e2", {"a": "A2"}, kind=ExtractKind.DELTA, before="c1", after="c2", minute=1))
+    agreeing = take(landed_class("e3", {"a": "A2", "b": "B"}, after="c3", minute=2))
+    assert (agreeing.accepted, agreeing.reason) == (True, "")
+    differing = take(landed_class("e4", {"a": "A3", "c": "C"}, after="c4", minute=3))
+    assert "1 added, 1 changed, 1 gone" in differing.reason
+
+
+def test_what_was_gone_already_did_not_change(store, take, landed_class):
+    """A second tombstone that tells more of somebody who is gone is no change of anybody who is there."""
+    take(landed_class("e1", {"a": "A", "b": "B"}, after="c1"))
+    take(landed_class("e2", dead=["b"], kind=ExtractKind.DELTA, before="c1", after="c2", minute=1))
+    again = take(
+        landed_class("e3", {"b": "other"}, dead=["b"], kind=ExtractKind.DELTA, before="c2", after="c3", minute=2)
+    )
+    assert (again.added, again.changed, again.gone) == (0, 0, 0)
 
 
 def test_a_delta_never_starts_a_tenant(store, take, landed_class):

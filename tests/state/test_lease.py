@@ -3,13 +3,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from core.errors import RefusedError
+from core.errors import InUseError, RefusedError
 from state import lease as room
-from state.control import Control
+from state.control import Control, patient
 from state.lease import proven_dead, this_process
 
 ROOT = Path(__file__).parent.parent.parent
@@ -144,3 +146,18 @@ def test_this_process_lives():
     assert not proven_dead(here, here, lock_free=lambda: True)
     gone = dataclasses.replace(here, pid=2**22 + 1)
     assert proven_dead(gone, here, lock_free=lambda: False)
+
+
+def test_who_is_patient_waits_for_the_lease(control, now):
+    """Inside `patient` the lease is had as soon as it is free; when it stays held, the refusal comes after the patience and names the holder."""
+    held = control.acquire("a sync", lambda: now)
+    threading.Timer(0.3, held.release).start()
+    began = time.monotonic()
+    with patient(20.0):
+        mine = control.acquire("offboard", lambda: now)
+    assert 0.2 < time.monotonic() - began < 15
+    with patient(0.2), pytest.raises(InUseError, match="offboard"):
+        control.acquire("next", lambda: now)
+    with pytest.raises(InUseError):
+        control.acquire("impatient", lambda: now)
+    mine.release()

@@ -52,6 +52,7 @@ def test_a_decision_counts_from_the_run_that_first_obeyed_it(store, now):
     store.save_review("r3", empty(REVIEW), known, store.undone(), now)
     assert store.decided().equals(known)
     assert store.undone().rows() == [(1, 1, since)]
+    assert store.decided_history().rows() == [(1, 2, since, None)]
 
 
 def test_the_snapshot_shows_doubts_and_decisions(store, take, landed_class, now):

@@ -1,6 +1,7 @@
 """`onefold serve` as a process: conformance, kill -9, graceful stop, TLS, proxies."""
 
 import json
+import os
 import random
 import signal
 import ssl
@@ -13,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from connectors.inbox.stores import Database
+
 pytestmark = pytest.mark.system
 ONEFOLD = [sys.executable, "-m", "flows"]
 ROOT = Path(__file__).parents[2]
@@ -21,16 +24,18 @@ ROOT = Path(__file__).parents[2]
 class Served:
     """A served inbox in a folder; may be killed and started again."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, url=None):
         self.folder, self.options = folder, options
-        (folder / "onefold.yaml").write_text("directory: acme\ntenants: {corp: {kind: inbox}, acq: {kind: inbox}}\n")
+        self.environment = {**os.environ, **({"INBOX_DATABASE": url} if url else {})}
+        kind = "{kind: inbox, store: env:INBOX_DATABASE}" if url else "{kind: inbox}"
+        (folder / "onefold.yaml").write_text(f"directory: acme\ntenants: {{corp: {kind}, acq: {kind}}}\n")
         self.token = self.command("token", "new", "corp")["token"]
         self.process = None
 
     def command(self, *arguments):
         done = subprocess.run(
             [*ONEFOLD, *arguments, "--json", "--config", str(self.folder / "onefold.yaml")],
-            cwd=ROOT, capture_output=True, text=True, check=False,
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -38,7 +43,7 @@ class Served:
     def start(self):
         self.process = subprocess.Popen(
             [*ONEFOLD, "serve", "--port", "0", "--quiet", "--json", "--config", str(self.folder / "onefold.yaml"), *self.options],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         line = self.process.stdout.readline()
         assert line, self.process.stderr.read()
@@ -56,22 +61,29 @@ class Served:
             self.process.stdout.close()
             self.process.stderr.close()
 
+    def kill(self):
+        """Dead for certain."""
+        if self.process is not None and self.process.poll() is None:
+            self.end(signal.SIGKILL)
+
 
 @pytest.fixture
-def served(tmp_path):
+def served(tmp_path, place):
     made = []
 
     def make(*options):
-        made.append(Served(tmp_path, *options).start())
+        made.append(Served(tmp_path, *options, url=place.url if isinstance(place, Database) else None).start())
         return made[-1]
 
     yield make
     for each in made:
-        if each.process.poll() is None:
-            each.process.kill()
-            each.process.wait()
+        each.kill()
 
 
+SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # where the store makes no difference
+
+
+@SQLITE
 def test_scim2_tester_finds_no_error(served):
     """An independent conformance tester (scim2-tester) finds no error in discovery, resources, patches and filters."""
     pytest.importorskip("scim2_tester", reason="scim2-tester is in requirements-proof.lock")
@@ -183,6 +195,7 @@ def test_a_stop_ends_no_request(served):
     assert not list(inbox.folder.glob(".onefold/inbox/*-wal"))
 
 
+@SQLITE
 def test_revoking_works_at_once(served):
     """A token revoked by another process is worth nothing from the next request on; a fresh one works at once."""
     inbox = served()
@@ -195,6 +208,7 @@ def test_revoking_works_at_once(served):
         assert http.get("/Users").status_code == 200
 
 
+@SQLITE
 def test_tls_and_proxy(served, tmp_path):
     """It speaks TLS with a given certificate; X-Forwarded-For counts only from a trusted proxy; addresses given out follow --public-url."""
     subprocess.run(

@@ -1,8 +1,18 @@
-"""Clients that are not ours complete a user's life on the stand-ins, so that these are not just what we believe Jira to be."""
+"""Clients that are not ours complete a user's life on the stand-ins, so that these are not just what we believe the vendors to be."""
+
+import asyncio
+from datetime import datetime
 
 import pytest
 
+from connectors.source import SourceContext
+from connectors.sources.entra import Entra, EntraSettings
+from core.model import Verdict
+from sandbox.graph_rounds import Quirks
+from sandbox.providers import Providers, tenants
 from sandbox.serve import Sandbox
+from state.landing import read_part
+from tasks.extract import extract
 
 jira_client = pytest.importorskip("jira", reason="jira is not installed: requirements-proof.lock")
 atlassian = pytest.importorskip("atlassian", reason="atlassian-python-api is not installed: requirements-proof.lock")
@@ -105,3 +115,111 @@ def test_atlassian_python_api_lives_a_users_life_in_confluence(box):
     client.remove_group("fresh")
     assert "fresh" not in {each["name"] for each in client.get_all_groups()}
     assert client.delete("rest/api/admin/user/new.one")["id"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the client warns of its own classes
+def test_msgraph_sdk_lists_a_tenant_as_we_do(tmp_path, monkeypatch):
+    """`msgraph-sdk`: users, groups, direct members, both delta rounds and the bin of a tenant; the same as our read has."""
+    sdk = pytest.importorskip("msgraph", reason="msgraph-sdk is not installed: requirements-proof.lock")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    quirks = Quirks(page=60, slice=40, empty_every=3, replay=2)
+    with Providers(tenants(1), graph={"quirks": quirks}) as box:
+        tenant = box.graph.tenants["corp"]
+        tenant.delete("users", next(iter(tenant.users)))
+        token = box.graph.login.given(box.graph.app("corp"))
+        theirs = asyncio.run(_by_sdk(sdk, box.graph.announcement()["url"], token))
+        ours = _by_us(box.graph.announcement(), tmp_path)
+    assert len(theirs["users"]) == 299
+    assert theirs["users"] == theirs["user_round"] == ours["users"]
+    assert theirs["groups"] == theirs["group_round"] == ours["groups"]
+    assert theirs["edges"] == theirs["edge_round"] == ours["edges"]
+    assert theirs["bin"] == ours["bin"]
+
+
+async def _by_sdk(sdk, url, token):
+    """What the vendor's own client sees, by its own requests; only the host is ours."""
+    from kiota_abstractions.authentication import AuthenticationProvider
+    from kiota_abstractions.base_request_configuration import RequestConfiguration
+    from msgraph.generated.groups.delta.delta_request_builder import DeltaRequestBuilder as GroupRound
+    from msgraph.generated.groups.groups_request_builder import GroupsRequestBuilder as Groups
+    from msgraph.generated.groups.item.members.members_request_builder import MembersRequestBuilder as Members
+    from msgraph.generated.users.delta.delta_request_builder import DeltaRequestBuilder as UserRound
+    from msgraph.generated.users.users_request_builder import UsersRequestBuilder as Users
+    from msgraph.graph_request_adapter import GraphRequestAdapter
+
+    class Given(AuthenticationProvider):
+        async def authenticate_request(self, request, additional_authentication_context=None):
+            request.headers.add("Authorization", f"Bearer {token}")
+
+    adapter = GraphRequestAdapter(Given())
+    adapter.base_url = url
+    client = sdk.GraphServiceClient(request_adapter=adapter)
+
+    async def every(builder, query):
+        found, answer = [], await builder.get(request_configuration=RequestConfiguration(query_parameters=query))
+        while True:
+            found += answer.value or []
+            if not answer.odata_next_link:
+                return found
+            answer = await builder.with_url(answer.odata_next_link).get()
+
+    wanted = ["id", "userPrincipalName", "accountEnabled"]
+    users = await every(client.users, Users.UsersRequestBuilderGetQueryParameters(select=wanted, top=100))
+    groups = await every(
+        client.groups, Groups.GroupsRequestBuilderGetQueryParameters(select=["id", "displayName"], top=5)
+    )
+    edges = set()
+    for group in groups:
+        members = client.groups.by_group_id(group.id).members
+        found = await every(members, Members.MembersRequestBuilderGetQueryParameters(select=["id"], top=50))
+        edges |= {(group.id, each.id) for each in found}
+    user_round = await every(client.users.delta, UserRound.DeltaRequestBuilderGetQueryParameters(select=wanted))
+    asked = GroupRound.DeltaRequestBuilderGetQueryParameters(select=["displayName", "members"])
+    group_round = await every(client.groups.delta, asked)
+    gone = await every(client.directory.deleted_items.graph_user, None)
+    return {
+        "users": {each.id: (each.user_principal_name, each.account_enabled) for each in users},
+        "groups": {each.id: each.display_name for each in groups},
+        "edges": edges,
+        "user_round": {
+            each.id: (each.user_principal_name, each.account_enabled)
+            for each in user_round
+            if "@removed" not in each.additional_data
+        },
+        "group_round": {each.id: each.display_name for each in group_round},
+        "edge_round": {
+            (group.id, str(each["id"]))
+            for group in group_round
+            for each in group.additional_data.get("members@delta", ())
+        },
+        "bin": {each.id for each in gone},
+    }
+
+
+def _by_us(known, folder):
+    given = known["tenants"]["corp"]
+    settings = EntraSettings(
+        tenant_id=given["tenant_id"],
+        client_id=given["client_id"],
+        client_secret="env:SECRET",
+        url=known["url"],
+        login_url=known["login_url"],
+    )
+    now = datetime(2026, 11, 24)  # noqa: DTZ001 - stored in UTC without zone
+    source = Entra(settings, SourceContext("corp", now, {"client_secret": given["client_secret"]}))
+    manifest = extract(
+        source, tenant="corp", root=folder, extract_id="e1", cursor_before=None, full=True, now=lambda: now
+    )
+    source.close()
+    assert manifest.verdict is Verdict.COMPLETE
+    accounts, groups, edges = (read_part(folder, manifest, name) for name in ("accounts", "groups", "memberships"))
+    there = accounts.filter(~accounts["tombstone"])
+    return {
+        "users": {
+            native_id: (name, active)
+            for native_id, name, active in there.select("native_id", "user_name", "active").rows()
+        },
+        "groups": dict(groups.select("native_id", "name").rows()),
+        "edges": set(edges.select("group_id", "member_id").rows()),
+        "bin": set(accounts.filter(accounts["tombstone"])["native_id"]),
+    }

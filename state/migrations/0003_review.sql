@@ -11,7 +11,7 @@ CREATE TABLE core_doubt (
 );
 CREATE TABLE core_doubt_past AS SELECT *, NULL::INTEGER AS valid_to_run FROM core_doubt;
 CREATE VIEW core_doubt_history AS SELECT *, NULL::INTEGER AS valid_to_run FROM core_doubt UNION ALL BY NAME SELECT * FROM core_doubt_past;
--- `since_run`: links as of before this run know nothing of the decision; what it moved goes back there when it is undone.
+-- `since_run`: the run that first obeyed the decision; when it is undone, what it moved goes back to where it was before.
 CREATE TABLE core_decided (
     account_a INTEGER,
     account_b INTEGER,
