@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,13 +13,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from core.config_checks import attribute_checks, group_checks
+from core.config_checks import near as _near
 from core.document import Document
 from core.errors import ConfigError, Problem
-from core.frames import ATTRIBUTES
 from core.model import Right
 from core.settings import (
     BUILT_IN_PROTECTION,
     DEFAULT_RIGHTS,
+    SEVERAL,
     Protect,
     Settings,
     Strict,
@@ -126,20 +127,16 @@ Kinds = Callable[[str], type[BaseModel]]
 """From a kind to its Settings; KeyError with the known kinds in its text when there is none."""
 
 
-def _near(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}"
-
-
 def _problems(error: ValidationError, prefix: str, document: Document, fields: list[str]) -> list[Problem]:
     found = []
     for each in error.errors(include_url=False):
-        path = ".".join([prefix, *(str(part) for part in each["loc"])]).strip(".")
+        place = [part for part in each["loc"] if part not in {SEVERAL, "[key]"}]
+        path = ".".join([prefix, *(str(part) for part in place)]).strip(".")
         kind = each["type"]
         if kind == "extra_forbidden":
             problem, remedy = (
                 "is not a setting",
-                _near(str(each["loc"][-1]), fields if len(each["loc"]) == 1 else _siblings(each["loc"])),
+                _near(str(place[-1]), fields if len(place) == 1 else _siblings(place)),
             )
         elif kind == "missing":
             problem, remedy = "is missing", "Add it"
@@ -157,7 +154,7 @@ def _problems(error: ValidationError, prefix: str, document: Document, fields: l
     return found
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
+def _siblings(location: Sequence[int | str]) -> list[str]:
     """Known settings beside the unknown one, found by walking the model."""
     model: Any = Settings
     for part in location[:-1]:
@@ -166,12 +163,18 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
         info = getattr(model, "model_fields", {}).get(part) or next(
             (each for each in getattr(model, "model_fields", {}).values() if each.alias == part), None
         )
-        kind: Any = getattr(info, "annotation", None)
-        nested = [kind, *getattr(kind, "__args__", ())]
-        model = next((each for each in nested if isinstance(each, type) and issubclass(each, BaseModel)), None)
+        model = next(_models(getattr(info, "annotation", None)), None)
         if model is None:
             return []
     return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    """Models within a type, however it wraps them."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for each in getattr(kind, "__args__", ()):
+        yield from _models(each)
 
 
 SECRET_FIELD = re.compile(r"secret|token|password|key|credential", re.IGNORECASE)
@@ -279,34 +282,14 @@ def _cross_checks(
     for place, name in enumerate(settings.precedence):
         if name not in names:
             say(f"precedence.{place}", f"tenant {name!r} does not exist", _near(name, names))
-    for attribute, prefer in settings.attributes.items():
-        if attribute not in ATTRIBUTES:
-            say(f"attributes.{attribute}", "is not an attribute", _near(attribute, list(ATTRIBUTES)))
-        for place, name in enumerate(prefer.prefer):
-            if name not in names:
-                say(f"attributes.{attribute}.prefer.{place}", f"tenant {name!r} does not exist", _near(name, names))
+    problems += attribute_checks(settings, names, document)
+    problems += group_checks(settings, names, target_names, document)
     for issuer, members in settings.match.issuers.items():
         for place, name in enumerate(members):
             if name not in names:
                 say(f"match.issuers.{issuer}.{place}", f"tenant {name!r} does not exist", _near(name, names))
             elif sum(name in others for others in settings.match.issuers.values()) > 1:
                 say(f"match.issuers.{issuer}.{place}", f"tenant {name!r} has two issuers", "Name each tenant once")
-    for place, rule in enumerate(settings.groups):
-        if rule.source.tenant not in names:
-            say(
-                f"groups.{place}.from.tenant",
-                f"tenant {rule.source.tenant!r} does not exist",
-                _near(rule.source.tenant, names),
-            )
-        if not (rule.source.name or rule.source.native_id or rule.source.where):
-            say(
-                f"groups.{place}.from",
-                "takes every group of the tenant",
-                "Say name, native_id or where; name: '*' if you mean all",
-            )
-        for name in rule.targets or ():
-            if name not in target_names:
-                say(f"groups.{place}.targets", f"target {name!r} does not exist", _near(name, target_names))
     owners: dict[str, str] = {}
     for name, tenant in tenants.items():
         for domain in tenant.common.verified_domains:

@@ -32,7 +32,7 @@ def edges(
     coming = creates.select(*who[:2], pl.lit(None, dtype=pl.Int32).alias("user_key"), "evidence_tenant", "user_name")
     people = pl.concat([here, coming])
     names = groups.select(
-        "group_no", "group_key", "policy", "trusted", "implicit", group_name=pl.coalesce("held", "name")
+        "group_no", "group_key", "policy", "trusted", "implicit", "successor", group_name=pl.coalesce("held", "name")
     )
     add, remove = _differing(_wanted(desired.memberships, people), _held(existing.memberships, names, people))
     fresh = _described(add, names, people)
@@ -49,7 +49,9 @@ def edges(
                 as_verb(Verb.REMOVE_MEMBER),
                 pl.lit(Evidence.ABSENT.value).cast(EVIDENCES).alias("evidence"),
                 object_id=mark,
-                reason=pl.lit("no longer a member in any tenant behind this group"),
+                reason=pl.format("moved to {}", "successor").fill_null(
+                    "no longer a member in any tenant behind this group"
+                ),
                 caution=pl.when(~pl.col("owned")).then(pl.lit(FOREIGN_EDGE)),
             )
         ),

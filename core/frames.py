@@ -148,6 +148,8 @@ UNDONE: dict[str, pl.DataType] = {"account_key": pl.Int32(), "from_run": pl.Int3
 PERSON_ATTRIBUTES: tuple[str, ...] = tuple(
     name for name in ATTRIBUTES if name not in {"immutable_id", "manager_id", "created_at", "deleted_at", "updated_at"}
 )
+LISTS = frozenset(name for name in PERSON_ATTRIBUTES if isinstance(ATTRIBUTE_TYPES[name], pl.List))
+TEXTS = frozenset(name for name in PERSON_ATTRIBUTES if ATTRIBUTE_TYPES[name] == pl.String())
 PERSON: dict[str, pl.DataType] = {
     "person_key": pl.Int32(),
     "person_id": pl.String(),
@@ -160,6 +162,9 @@ PERSON: dict[str, pl.DataType] = {
     "status_reason": pl.String(),
     "doubtful": pl.Boolean(),  # a veto split this person's component: what reduces or grants access waits
     "person_class": pl.String(),  # of its most human account; `person.class` in SQL
+    "rules": pl.UInt64(),  # how each value came to stand, two bits an attribute in their order (`survive.PRECEDENCE` …)
+    "kept_by": pl.Int16(),  # the one tenant that keeps the person active while others say off; null where nobody differs
+    "against": pl.String(),  # names of the tenants that say otherwise about the person's status
 }
 
 # --- desired and existing, one target
@@ -198,7 +203,11 @@ DESIRED_GROUP: dict[str, pl.DataType] = {
     "rule": pl.Int32(),  # index of the group rule in the config
     "line": pl.Int32(),  # its line
     "trusted": pl.Boolean(),  # every tenant behind it gave a complete, fresh read: absence of an edge is evidence
+    "successor": pl.String(),  # the group that its members move to (`rename: move`); null for all others
 }
+GROUP_SOURCE: dict[str, pl.DataType] = {"group_no": pl.Int32(), "group_key": pl.Int32()}  # of the tenants' groups
+# What the state remembers of it, by the folded name of the target's group.
+GROUP_MEMORY: dict[str, pl.DataType] = {"form": pl.String(), "group_key": pl.Int32()}
 DESIRED_MEMBERSHIP: dict[str, pl.DataType] = {"group_no": pl.Int32(), "person_key": pl.Int32()}
 
 # `known`: attributes ever observed or written there. Never observed is not absent, and is not compared.

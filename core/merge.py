@@ -9,32 +9,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from core.classify import person_classes
-from core.frames import BIT, PERSON, PERSON_ATTRIBUTES
+from core.frames import PERSON
 from core.match_keys import GUESTS
-from core.merge_status import Decision, decide
-from core.model import AccountClass, Right, TenantFacts
+from core.merge_status import Decision, StatusRule, decide
+from core.model import Right, TenantFacts
+from core.settings import AttributeRule
+from core.survive import survivors
 
 if TYPE_CHECKING:
     from core.match import Matching
 
-NOBODY = np.iinfo(np.int64).max
+OWN = ("human", "guest")  # classes of the accounts that a human uses as themselves
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class MergeSettings:
-    """`prefer`: attribute → tenant names, best first, before all others; `today` is the day in the directory's time zone."""
+    """`attributes`: what the config says of single attributes; `today` is the day in the directory's time zone."""
 
     now: datetime
     today: date
-    prefer: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    status_rule: Literal["home", "any_authoritative", "precedence"] = "home"
+    attributes: Mapping[str, AttributeRule] = field(default_factory=dict)
+    status: StatusRule = field(default_factory=StatusRule)
 
 
 def merge(
@@ -43,18 +45,24 @@ def merge(
     tenants: Sequence[TenantFacts],
     settings: MergeSettings,
     overrides: pl.DataFrame | None = None,
+    *,
+    classes: pl.Series | None = None,
+    notes: list[str] | None = None,
 ) -> pl.DataFrame:
     """PERSON, by person_key, of everybody who holds an account.
 
-    `overrides`: OVERRIDE rows (see `merge_status`). ValueError when an account has no link.
+    `overrides`: OVERRIDE rows (see `merge_status`). `classes`: the class of each row of `accounts`; without it the column
+    `class` of the links, where they have one. What could not be worked out is told in `notes`. ValueError when an account has no link.
     """
-    order = ranked(accounts, matching.links, tenants)
+    order = ranked(accounts, matching.links, tenants, classes)
     if order.is_empty():
         return pl.DataFrame(schema=PERSON)
     person = order.get_column("person_key").to_numpy()
     start: Ints = np.flatnonzero(np.concatenate([[True], person[1:] != person[:-1]])).astype(np.int64)
-    columns = _survivors(accounts, order, start, tenants, settings)
-    decision = decide(accounts, order, start, tenants, rule=settings.status_rule, today=settings.today)
+    survived = survivors(accounts, order, start, tenants, settings.attributes, today=settings.today)
+    if notes is not None:
+        notes += survived.notes
+    decision = decide(accounts, order, start, tenants, settings.status, today=settings.today)
     heads = (
         order[start]
         .select("person_key")
@@ -62,17 +70,21 @@ def merge(
         .join(person_classes(matching.links), on="person_key", how="left", maintain_order="left")
     )
     people = heads.with_columns(
-        **{**columns, **_status(decision)},
+        **{**survived.columns, **_status(decision)},
+        rules=survived.rules,
         doubtful=pl.col("person_key").is_in(sorted(matching.doubtful)),
     )
     people = people.select(pl.col(name).cast(kind) for name, kind in PERSON.items())
     return people if overrides is None else _overridden(people, overrides, settings.now)
 
 
-def ranked(accounts: pl.DataFrame, links: pl.DataFrame, tenants: Sequence[TenantFacts]) -> pl.DataFrame:
+def ranked(
+    accounts: pl.DataFrame, links: pl.DataFrame, tenants: Sequence[TenantFacts], classes: pl.Series | None = None
+) -> pl.DataFrame:
     """One row an account: persons together, in each the account whose values count most first.
 
-    Columns: person_key, place (row in `accounts`), account_key, tenant_key, rank, present and what ranks it.
+    Columns: person_key, place (row in `accounts`), account_key, tenant_key, rank, present, what ranks it, and `class`
+    where `classes` says one for each row of `accounts`, or `links` has that column.
     """
     facts = {each.tenant_key: each for each in tenants}
     by_rank = sorted(tenants, key=lambda each: (each.rank, each.name))
@@ -80,7 +92,6 @@ def ranked(accounts: pl.DataFrame, links: pl.DataFrame, tenants: Sequence[Tenant
     silent = [key for key, each in facts.items() if Right.ATTRIBUTES not in each.may]
     retired = [key for key, each in facts.items() if each.retired]
     guest = pl.col("user_type").is_in(GUESTS).fill_null(value=False)
-    twins = links.filter(pl.col("class") == AccountClass.ADMIN_TWIN).get_column("account_key")
     rows = accounts.lazy().select(
         "account_key",
         "tenant_key",
@@ -91,22 +102,26 @@ def ranked(accounts: pl.DataFrame, links: pl.DataFrame, tenants: Sequence[Tenant
         place=pl.int_range(pl.len(), dtype=pl.UInt32),
         rank=pl.col("tenant_key").replace_strict(ranks, return_dtype=pl.Int32),
         guest=guest,
-        admin=pl.col("account_key").is_in(twins.implode()) if len(twins) else pl.lit(value=False),
         silent=pl.col("tenant_key").is_in(silent),
         retired=pl.col("tenant_key").is_in(retired),
+        deleted=pl.col("deleted_at").is_not_null(),
     )
-    rows = rows.with_columns(
-        # Members before guests before admin twins, those who are there before those who are gone; a tenant that gives no
-        # attributes never.
+    told = ["class"] if classes is None and "class" in links.columns else []
+    linked = rows.join(links.lazy().select("account_key", "person_key", *told), on="account_key", how="left")
+    found = linked.collect()
+    if classes is not None:
+        found = found.with_columns(classes.cast(pl.String).gather(found.get_column("place")).alias("class"))
+    found = found.with_columns(beside(found))
+    found = found.with_columns(
+        # Members before guests, a human's own account before others of theirs, those who are there before those who are
+        # gone; a tenant that gives no attributes never.
         standing=pl.col("silent") * 8
-        + pl.col("admin") * 4
+        + pl.col("beside") * 16
         + pl.col("guest") * 2
-        + (pl.col("gone").is_not_null() | pl.col("retired")),
+        + (pl.col("gone").is_not_null() | pl.col("deleted") | pl.col("retired")),
         off=~pl.col("active").fill_null(value=True),
     )
-    linked = rows.join(links.lazy().select("account_key", "person_key"), on="account_key", how="left")
     # native_id decides only between accounts of one person in one tenant: sort by it where there are any.
-    found = linked.collect()
     if found.get_column("person_key").has_nulls():
         raise ValueError("an account has no link: match all accounts before merging them")
     twins = found.select("person_key", "tenant_key").is_duplicated()
@@ -124,41 +139,16 @@ def ranked(accounts: pl.DataFrame, links: pl.DataFrame, tenants: Sequence[Tenant
     return found.sort("person_key", "weight", "account_key")
 
 
-def _survivors(
-    accounts: pl.DataFrame, order: pl.DataFrame, start: Ints, tenants: Sequence[TenantFacts], settings: MergeSettings
-) -> dict[str, pl.Series]:
-    """Each attribute's value and the account that gave it, a row a person."""
-    place = order.get_column("place").to_numpy()
-    standing = order.get_column("standing").cast(pl.Int64).to_numpy()
-    best = np.repeat(standing[start], np.diff(np.append(start, len(standing))))
-    eligible = (standing == best) & (standing < 8)
-    present = order.get_column("present").to_numpy()
-    position = np.arange(len(place), dtype=np.int64)
-    base = np.where(eligible, position, NOBODY)
-    columns: dict[str, pl.Series] = {}
-    for attribute in PERSON_ATTRIBUTES:
-        spoken = (present & np.uint64(BIT[attribute])) != 0
-        score = base if spoken.all() else np.where(spoken, base, NOBODY)
-        if attribute in settings.prefer:
-            score = _preferred(score, order, tenants, settings.prefer[attribute])
-        winner = np.minimum.reduceat(score, start)
-        nobody = winner == NOBODY
-        at = np.where(nobody, 0, winner & 0xFFFFFFFF)
-        rows = pl.Series(place[at])
-        keys = order.get_column("account_key").gather(at)
-        if nobody.any():
-            rows, keys = rows.set(pl.Series(nobody), None), keys.set(pl.Series(nobody), None)
-        columns[attribute] = accounts.get_column(attribute).gather(rows)
-        columns[f"from_{attribute}"] = keys
-    return columns
+def beside(rows: pl.DataFrame) -> pl.Series:
+    """True for accounts that a human has beside their own: an admin twin, a service account. They speak for nobody.
 
-
-def _preferred(score: Ints, order: pl.DataFrame, tenants: Sequence[TenantFacts], prefer: Sequence[str]) -> Ints:
-    """The score with the named tenants first, in their order."""
-    keys = {each.name: each.tenant_key for each in tenants}
-    turn = {keys[name]: place for place, name in enumerate(prefer) if name in keys}
-    turns = order.get_column("tenant_key").replace_strict(turn, default=len(turn), return_dtype=pl.Int64).to_numpy()
-    return np.where(score == NOBODY, NOBODY, turns << 32 | score)
+    `rows`: person_key, and class where accounts are classified.
+    """
+    if "class" not in rows.columns:
+        return pl.Series("beside", [False]).new_from_index(0, rows.height)
+    other = ~rows.get_column("class").fill_null(OWN[0]).is_in(OWN)
+    own = rows.filter(~other).get_column("person_key").unique()
+    return (other & rows.get_column("person_key").is_in(own.implode())).alias("beside")
 
 
 def _status(decision: Decision) -> dict[str, pl.Series]:
@@ -170,6 +160,8 @@ def _status(decision: Decision) -> dict[str, pl.Series]:
         "status_evidence": decision.evidence,
         "status_tenant": decision.tenant_key,
         "status_reason": decision.reason,
+        "kept_by": decision.kept_by,
+        "against": decision.against,
     }
 
 
@@ -196,6 +188,7 @@ def _overridden(people: pl.DataFrame, overrides: pl.DataFrame, now: datetime) ->
             .when(~said)
             .then("status_evidence"),
             status_tenant=pl.when(~said).then("status_tenant"),
+            kept_by=pl.when(~said).then("kept_by"),
             status_reason=pl.when(said).then(text).otherwise("status_reason"),
         )
         .select(list(PERSON))

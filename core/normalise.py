@@ -211,6 +211,17 @@ def _aliases(accounts: pl.DataFrame, nobody: Collection[str]) -> pl.Series:
     return rows.select("row").join(lists, on="row", how="left", maintain_order="left").get_column("n_aliases")
 
 
+def employee_numbers(values: pl.Series) -> pl.Series:
+    """HR numbers in the form of `n_employee_number`."""
+    return _employee_number(_fold(values.alias("value").to_frame(), "value"))[0]
+
+
+def comparable(values: pl.Series) -> pl.Series:
+    """Each element of a list of addresses in the form in which equal ones are equal; what is no address stays folded text."""
+    text = _fold(values.alias("value").to_frame(), "value")
+    return pl.select(pl.coalesce(_address(text), text)).to_series()
+
+
 def normalise(accounts: pl.DataFrame, placeholders: Collection[str] = ()) -> pl.DataFrame:
     """The comparison columns (`NORMALISED`) of an ACCOUNT frame, row by row in its order. Pure; never raises on data.
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    model_validator,
+)
 
 from core.model import AccountClass, Right, TargetMode, TenantMode
 
@@ -200,16 +210,45 @@ class Adopt(Strict):
     ambiguous: Literal["hold"] = "hold"
 
 
-class Prefer(Strict):
-    """Per-attribute precedence."""
+PersonClass = Literal["human", "guest", "admin_twin", "service", "shared", "resource", "contact"]
 
-    prefer: tuple[str, ...]
+
+class AttributeRule(Strict):
+    """Who may say an attribute, and what stands where nobody does. Without any of it the tenants' precedence decides."""
+
+    prefer: tuple[str, ...] = Field(default=(), description="tenants, best first, before all others")
+    per_class: dict[PersonClass, tuple[str, ...]] = Field(
+        default_factory=dict, description="the same for persons of one account class, in place of prefer"
+    )
+    only: bool = Field(default=False, description="nobody but the preferred may say it")
+    nulls: Literal["authoritative", "skip"] = Field(
+        default="authoritative", description="whether a tenant that says `none` clears the value, or passes on"
+    )
+    merge: Literal["first", "union"] | None = Field(default=None, description="default: union for lists, else first")
+    fallback: tuple[Sql, ...] = Field(
+        default=(), description="attributes, or SQL over person.…, tried in turn where nobody says anything"
+    )
+
+
+def _word(value: object) -> object:
+    """YAML 1.1 reads `on` and `off` as true and false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+AccountState = Annotated[Literal["on", "leave", "suspended", "off", "deleted"], BeforeValidator(_word)]
 
 
 class Status(Strict):
     """Who decides whether a person is active."""
 
     rule: Literal["home", "any_authoritative", "precedence"] = "home"
+    leave: Literal["as_account", "active", "inactive"] = Field(
+        default="as_account",
+        description="people on leave: what their account's own flag says; or kept; or switched off",
+    )
+    words: dict[str, AccountState] = Field(
+        default_factory=dict, description="what your tenants' own words for the state of an account mean"
+    )
 
 
 class Map(Strict):
@@ -232,26 +271,68 @@ class Map(Strict):
 
 
 class GroupFrom(Strict):
-    """Which groups a rule takes: of one tenant, by name pattern (`Jira-*`), by native id, or by a SQL condition."""
+    """Which groups a rule takes: of one tenant, by name pattern (`Jira-*`), by native id, or by a SQL condition; or everyone."""
 
     tenant: str
     name: str | None = None
     native_id: str | None = None
-    where: Sql | None = None
+    where: Sql | None = Field(default=None, description="SQL over group.…; with everyone: over account.…")
+    everyone: Literal[False, True, "with_guests"] = Field(
+        default=False, description="no group at all: everybody of the tenant who is in scope, guests only when said so"
+    )
+
+
+SEVERAL = "several"  # the tag of the list form of `join` in the places of errors
 
 
 class GroupRule(Strict):
-    """Pushes groups of a tenant under a name."""
+    """Pushes groups of a tenant under a name, or joins groups of several tenants into one."""
 
-    source: GroupFrom = Field(alias="from")
+    source: GroupFrom | None = Field(default=None, alias="from")
     to: Sql = "group_name"
     members: Literal["add_only", "exact"] = "add_only"
     targets: tuple[str, ...] | None = None
-    join: bool = Field(
-        default=False, description="this rule may land on a name that another rule also makes; members are united"
+    join: Annotated[
+        Annotated[bool, Tag("flag")] | Annotated[tuple[GroupFrom, ...], Tag(SEVERAL)],
+        Discriminator(lambda value: "flag" if isinstance(value, bool) else SEVERAL),
+    ] = Field(
+        default=False,
+        description="true: this rule may land on a name that another rule also makes; a list: the groups that are one",
+    )
+    combine: Literal["union", "intersection", "precedence"] = Field(
+        default="union",
+        description="members of a joined list: of any; of all; or as the first tenant says in which a person is",
+    )
+    too_long: Literal["hold", "shorten"] = Field(default="hold", description="names beyond 255 characters")
+    rename: Literal["keep", "move"] = Field(
+        default="keep",
+        description="where the target cannot rename: keep the group under its old name, or make a new one and move members",
     )
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @property
+    def sides(self) -> tuple[GroupFrom, ...]:
+        """Where its members come from."""
+        if self.source is not None:
+            return (self.source,)
+        return self.join if isinstance(self.join, tuple) else ()
+
+    @property
+    def joins(self) -> bool:
+        """Whether several groups may land on its name."""
+        return self.join is not False
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        listed = isinstance(self.join, tuple)
+        if (self.source is None) != listed:
+            raise ValueError("needs `from` or a list under `join`, one of the two; leave the other out")
+        if listed and len(self.sides) < 2:
+            raise ValueError("joins a list of fewer than two; write `from` instead")
+        if self.combine != "union" and not listed:
+            raise ValueError("says `combine` without a list under `join`; list the groups that are one there")
+        return self
 
 
 class Rollout(Strict):
@@ -315,7 +396,7 @@ class Settings(Strict):
     match: Match = Match()
     classes: Classes = Classes()
     adopt: Adopt = Adopt()
-    attributes: dict[str, Prefer] = Field(default_factory=dict)
+    attributes: dict[str, AttributeRule] = Field(default_factory=dict)
     status: Status = Status()
     scope: Sql | None = None
     map: Map = Map()

@@ -111,8 +111,16 @@ def _accounts(accounts: list[Row]) -> str:
 
 def _attribute(attribute: Row) -> list[str]:
     winner = attribute["winner"]
-    said = f"{winner['tenant']} {_shown(winner['native_id'])}: {winner['reason']}" if winner else "nobody may say it"
-    lines = [f"  {attribute['name']} = {_shown(attribute['value'])}  <- {said}"]
+    if winner:
+        said = f"{winner['tenant']} {_shown(winner['native_id'])}: {winner['reason']}"
+    else:
+        said = _shown(attribute["rule"]) if attribute["made_by"] == "fallback" else "nobody may say it"
+    since = f"  (since {_shown(attribute['since'])}, run {attribute['since_run']})" if attribute.get("since") else ""
+    lines = [f"  {attribute['name']} = {_shown(attribute['value'])}  <- {said}{since}"]
+    lines += [
+        f"      and {_shown(each['value'])} of {each['tenant']} {_shown(each['native_id'])}: {each['reason']}"
+        for each in attribute["also"]
+    ]
     return lines + [
         f"      not {_shown(each['value'])} of {each['tenant']} {_shown(each['native_id'])}: {each['reason']}"
         for each in attribute["losers"]

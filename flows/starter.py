@@ -40,6 +40,11 @@ targets:
 adopt:
   by: [employee_number, verified_email]   # how users that Jira holds already are paired with persons; Confluence needs user_name
 
+# attributes:                         # whose value stands; see docs/survivorship.md
+#   title: {prefer: [hr]}
+#   display_name: {fallback: ["trim(concat_ws(' ', person.given_name, person.family_name))", user_name]}
+# status: {leave: as_account}         # or active, inactive: people on leave
+
 scope: "account.user_type = 'member'" # who is desired; everyone is matched
 map:
   user_name: "split_part(person.email, '@', 1)"   # names new accounts only
@@ -47,4 +52,6 @@ map:
 
 groups:
   - {from: {tenant: corp, name: "jira-*"}, to: "lower(group_name)", members: add_only}   # exact also removes
+  # - {from: {tenant: corp, everyone: true}, to: "'jira-users'"}                          # everybody of a tenant
+  # - {join: [{tenant: corp, name: devs}, {tenant: acquired, name: dev}], to: "'devs'", combine: union}   # docs/groups.md
 """

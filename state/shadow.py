@@ -9,7 +9,16 @@ import polars as pl
 
 from core.errors import RefusedError
 from core.existing import Existing
-from core.frames import EXISTING_GROUP, EXISTING_MEMBERSHIP, EXISTING_USER, KNOWN, PUSHED, TIME, conform
+from core.frames import (
+    EXISTING_GROUP,
+    EXISTING_MEMBERSHIP,
+    EXISTING_USER,
+    GROUP_MEMORY,
+    KNOWN,
+    PUSHED,
+    TIME,
+    conform,
+)
 from state.history import KEYS, close_rows, differing, open_rows, replace_rows
 from state.session import Session
 
@@ -230,3 +239,18 @@ def _observe_edges(
     rows = fresh.with_columns(owned=pl.lit(False), target_key=pl.lit(number, pl.Int16))
     open_rows(session, "target_membership", conform(rows, MEMBERSHIP_ROW), run_no)
     return fresh.height, gone.height, ends.height - sound.height
+
+
+def group_memory(session: Session, target: str) -> pl.DataFrame:
+    """GROUP_MEMORY: of which groups of tenants each group of the target was last made, by its folded name."""
+    return session.frame("target_group_source_rows", {"target": target}, GROUP_MEMORY).sort("form", "group_key")
+
+
+def remember_groups(session: Session, target: str, memory: pl.DataFrame) -> None:
+    """Makes the state hold exactly this GROUP_MEMORY of the target; writes only when it differs."""
+    if group_memory(session, target).equals(memory):
+        return
+    number = target_key(session, target)
+    with session.transaction():
+        session.run("target_group_source_forget", {"target_key": number})
+        session.insert("target_group_source", memory.with_columns(target_key=pl.lit(number, pl.Int16)))

@@ -31,6 +31,7 @@ LATEST = "latest.duckdb"
 VIEWS = (
     "people", "accounts", "links", "groups", "memberships", "target_accounts", "runs", "changes", "planned_changes", "holds",
     "approvals", "doubts", "decisions", "lineage", "time_to_deprovision", "license_waste", "duplicates", "orphans",
+    "status_conflicts", "group_nesting", "provenance",
 )  # fmt: skip
 
 

@@ -268,6 +268,14 @@ class Store:
 
     # --- shadow
 
+    def group_memory(self, target: str) -> pl.DataFrame:
+        """Of which groups of tenants each group of the target was last made: GROUP_MEMORY."""
+        return shadow.group_memory(self.session, target)
+
+    def remember_groups(self, target: str, memory: pl.DataFrame) -> None:
+        """Keeps exactly this GROUP_MEMORY of the target."""
+        shadow.remember_groups(self.session, target, memory)
+
     def first_contact(self, target: str) -> bool:
         """True until `mark_adopted`."""
         return shadow.first_contact(self.session, target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +13,14 @@ from connectors.target import target_class
 from core.config import Config
 from core.desired import Picture, TargetSpec, desire
 from core.errors import RefusedError
+from core.existing import nothing
 from core.explain import Attribute, Voice, attributes
-from core.frames import ACCOUNT, GROUP, LINK, PERSON, PUSHED, conform
+from core.frames import ACCOUNT, EXISTING_GROUP, GROUP, GROUP_MEMORY, LINK, PERSON, PUSHED, conform
+from core.group_renames import settle
 from core.model import TenantFacts
+from core.survive import MADE_BY, rule_at
 from state.snapshot import Snapshot
-from tasks.explain_history import history
+from tasks.explain_history import became, history
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
 from tasks.override import said_of
@@ -41,15 +46,15 @@ def explain(inst: Installation, snapshot: Snapshot, who: str, at: datetime | Non
     keys = held.get_column("account_key").to_list()
     accounts = snapshot.ask("explain_accounts", {"accounts": keys, "run_no": when.run_no}, ACCOUNT).sort("account_key")
     mine = [each for each in facts if each.tenant_key in set(accounts.get_column("tenant_key"))]
-    prefer = {name: each.prefer for name, each in inst.config.settings.attributes.items()}
-    told = attributes(accounts, conform(held, LINK), mine, prefer)
+    told = attributes(accounts, conform(held, LINK), mine, inst.config.settings.attributes, today=inst.today())
     names = {each.tenant_key: each.name for each in facts}
+    since = became(snapshot, person_id, when)
     groups = snapshot.ask("explain_group_rows", {"run_no": when.run_no})
     paths = snapshot.ask("explain_groups", {"accounts": keys, "run_no": when.run_no})
     targets = _existing(snapshot, person["person_key"], when)
     if at is None:
         picture = _picture(found, accounts, conform(held, LINK), groups, paths, facts)
-        _add_desired(inst, targets, picture)
+        _add_desired(inst, snapshot, targets, picture)
     pending, holds = _pending(snapshot, person_id) if at is None else ([], [])
     return {
         "person_id": person_id,
@@ -61,7 +66,7 @@ def explain(inst: Installation, snapshot: Snapshot, who: str, at: datetime | Non
             each for each in said_of(inst, snapshot, person_id) if when.at is None or each["said_at"] <= when.at
         ],
         "decisions": snapshot.ask("explain_decisions", {"accounts": keys}).to_dicts(),
-        "attributes": [_attribute(each, person) for each in told],
+        "attributes": [_attribute(each, person, since) for each in told],
         "groups": _paths(paths, groups, accounts, names),
         "targets": targets,
         "pending": pending,
@@ -119,13 +124,17 @@ def _voice(voice: Voice) -> Row:
     return {"tenant": voice.tenant, "native_id": voice.native_id, "value": voice.value, "reason": voice.reason}
 
 
-def _attribute(attribute: Attribute, person: Row) -> Row:
+def _attribute(attribute: Attribute, person: Row, since: Mapping[str, Row]) -> Row:
     """Beside what the rules of today say stands what the state holds: they differ where a config changed since."""
     return {
         "name": attribute.name,
         "value": person[attribute.name],
         "account_key": person[f"from_{attribute.name}"],
+        "made_by": MADE_BY[rule_at(person["rules"] or 0, attribute.name)],
+        **since.get(attribute.name, {}),
+        "rule": attribute.rule,
         "winner": _voice(attribute.winner) if attribute.winner else None,
+        "also": [_voice(each) for each in attribute.also],
         "losers": [_voice(each) for each in attribute.losers],
     }
 
@@ -198,21 +207,27 @@ def _picture(  # noqa: PLR0917 - a picture has these parts
     )  # fmt: skip
 
 
-def _add_desired(inst: Installation, targets: list[Row], picture: Picture) -> None:
+def _add_desired(inst: Installation, snapshot: Snapshot, targets: list[Row], picture: Picture) -> None:
     """What each target of the config should hold of this person by the rules of today; a target without a user is added."""
     for name, chosen in sorted(inst.config.targets.items()):
         kind = target_class(chosen.common.kind)
         spec = TargetSpec(name, tuple(kind.attributes), frozenset(map(str, kind.verbs)), include=chosen.common.include)
         desired = desire(spec, picture, inst.config, today=inst.today())
+        there = snapshot.ask("explain_target_groups", {"target": name}, EXISTING_GROUP)
+        memory = snapshot.ask("target_group_source_rows", {"target": name}, GROUP_MEMORY)
+        desired = settle(name, desired, replace(nothing(), groups=there), memory, inst.config).desired
         mine = [each for each in targets if each["target"] == name]
         if not mine:
             mine = [{"target": name, "existing": None, "desired": None}]
             targets += mine
         users = desired.users.to_dicts()
         wanted = _wanted(users[0], spec, desired.groups, desired.memberships, inst.config) if users else None
+        inside = {each["group"] for each in wanted["groups"]} if wanted else set()
         for each in mine:
             each["desired"] = wanted
-            each["troubles"] = [str(trouble) for trouble in desired.troubles if trouble.persons]
+            each["troubles"] = [
+                str(trouble) for trouble in desired.troubles if trouble.persons or inside & set(trouble.groups)
+            ]
     targets.sort(key=lambda each: str(each["target"]))
 
 
@@ -226,7 +241,13 @@ def _wanted(user: Row, spec: TargetSpec, groups: pl.DataFrame, memberships: pl.D
         "reason": user["reason"],
         "may": [name.removeprefix("may_") for name in ("may_create", "may_update", "may_deactivate") if user[name]],
         "groups": [
-            {"group": row["name"], "members": row["policy"], "rule": f"groups.{row['rule']}", "line": row["line"]}
+            {
+                "group": row["name"],
+                "members": row["policy"],
+                "rule": f"groups.{row['rule']}",
+                "line": row["line"],
+                "combine": config.settings.groups[row["rule"]].combine,
+            }
             for row in rules.iter_rows(named=True)
         ],
         "from": {name: f"map.{name}" for name in spec.attributes if getattr(config.settings.map, name, None)},

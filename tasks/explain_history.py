@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from core.frames import PERSON_ATTRIBUTES
+from core.survive import rule_at
 from state.snapshot import Snapshot
 from tasks.who import Moment
 
@@ -41,6 +42,20 @@ def history(
             }
         )
     return sorted(told, key=lambda each: str(each["at"] or ""))
+
+
+def became(snapshot: Snapshot, person_id: str, when: Moment) -> dict[str, Row]:
+    """Attribute → since when, and by which run, it has its value from its account by its rule (`since`, `since_run`)."""
+    rows = snapshot.ask("explain_versions", {"person_id": person_id, "run_no": when.run_no}).to_dicts()
+    found: dict[str, Row] = {}
+    before: Row = {}
+    for row in rows:
+        for name in PERSON_ATTRIBUTES:
+            made = (row[name], row[f"from_{name}"], rule_at(row["rules"] or 0, name))
+            if name not in found or made != before[name]:
+                found[name] = {"since": row["began_at"], "since_run": row["run_id"]}
+            before[name] = made
+    return found
 
 
 def _movements(links: pl.DataFrame, when: Moment) -> list[Row]:

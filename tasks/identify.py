@@ -11,6 +11,7 @@ from core.classify import Rules, classify
 from core.match import Matching, MatchSettings, match
 from core.match_history import Past, normalised_former
 from core.merge import MergeSettings, merge
+from core.merge_status import StatusRule
 from core.model import TenantFacts
 from core.normalise import normalise
 from core.review import to_review, undecided
@@ -56,14 +57,16 @@ def identify(inst: Installation, run_id: str) -> Identified:
             since=known,
             past=store.past(),
         )
+        status = inst.config.settings.status
         settings = MergeSettings(
             now=inst.clock(),
             today=inst.today(),
-            prefer={name: each.prefer for name, each in inst.config.settings.attributes.items()},
-            status_rule=inst.config.settings.status.rule,
+            attributes=inst.config.settings.attributes,
+            status=StatusRule(status.rule, status.leave, status.words),
         )
         overrides = in_force(store, matching, settings.now)
-        persons = merge(accounts, matching, facts, settings, overrides)
+        failed: list[str] = []
+        persons = merge(accounts, matching, facts, settings, overrides, notes=failed)
         doubts = to_review(decisions, matching.links, matching.doubts, name=_namer(accounts, facts))
         with store.session.transaction():  # what a decision moved, and that it did, are known together or not at all
             store.save_identity(
@@ -71,7 +74,7 @@ def identify(inst: Installation, run_id: str) -> Identified:
             )
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
             remember(store, settings.now)
-        told = (*matching.notes, *notes(inst, overrides, persons))
+        told = (*matching.notes, *failed, *notes(inst, overrides, persons))
         return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, told)
 
 

@@ -43,6 +43,7 @@ class Side:
     protected: pl.DataFrame
     first_contact: bool
     rate: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,19 +110,17 @@ def header(  # noqa: PLR0917 - the head gathers what every step found
     reading: Reading,
     previous: StoredPlan | None,
     seats: Mapping[str, int],
-    cycles: int,
+    observed: Sequence[str],
     *,
     person: str | None = None,
 ) -> PlanHeader:
-    """The head of a plan; its digest covers the config's digest, the changes and the holds, and whose plan it is."""
+    """The head of a plan; its digest covers the config's digest, the changes and the holds, whose plan it is. `observed`: notes on the picture."""
     changes = guarded.changes
     before = previous.changes if previous is not None else None
     if before is not None and person is not None:
         before = before.filter(pl.col("person_id") == person)
     rules = inst.config.digest if person is None else f"{inst.config.digest} {person}"
-    notes = list(reading.notes)
-    if cycles:
-        notes.append(f"{cycles} cycles of groups that contain one another; each has the union of their members")
+    notes = [*reading.notes, *observed, *(note for side in sides for note in side.notes)]
     if guarded.released:
         notes.append(f"{guarded.released} changes are approved")
     return PlanHeader(

@@ -16,6 +16,7 @@ from core.desired import Picture, TargetSpec, desire
 from core.diff import Difference, diff
 from core.errors import OnefoldError
 from core.existing import Existing
+from core.group_renames import settle
 from core.guard import CONFIG, guard
 from core.guard_facts import POPULATION, GuardFacts, Question
 from core.match_keys import verified_addresses
@@ -24,8 +25,10 @@ from core.model import (
     Verb,
 )
 from core.names import folded, matching
+from core.nesting import nesting, nesting_notes
 from core.normalise import normalise
 from core.plan import GROUP_VERBS, Ordered, Plan, order
+from core.plan_notes import conflict_notes
 from core.rollout import outside
 from state.plans import StoredPlan
 from state.store import Store
@@ -69,7 +72,7 @@ def work_out(
     sides of all targets.
     """
     facts = tenant_facts(inst, store)
-    picture, cycles = picture_of(store, facts)
+    picture, notes = picture_of(store, facts)
     only = None if only is None else heir(store, only)
     questions = [_silence(name, problem) for name, problem in sorted(reading.silent.items())]
     sides: list[Side] = []
@@ -110,7 +113,7 @@ def work_out(
             seats = _seats(ordered, connected, questions)
     given = _facts(inst, store, sides, picture, previous, seats=seats, questions=questions)
     guarded = guard(ordered, given if only is None else replace(given, alone=True))
-    head = header(inst, run_id, facts, store, sides, guarded, reading, previous, seats, cycles, person=only)
+    head = header(inst, run_id, facts, store, sides, guarded, reading, previous, seats, notes, person=only)
     return Plan(head, guarded.changes, ordered.values)
 
 
@@ -161,12 +164,14 @@ def _silence(name: str, problem: str) -> Question:
     return Question(name, "unreachable", problem, "mend it and plan again; nothing is changed there meanwhile")
 
 
-def picture_of(store: Store, facts: tuple[TenantFacts, ...]) -> tuple[Picture, int]:
-    """The merged directory as the rules see it, and how many cycles of groups it has."""
-    groups = store.groups()
-    closed = closure(store.memberships(), groups)
-    picture = Picture(store.persons(), store.accounts(), store.links(), groups, closed.effective, facts)
-    return picture, len(closed.cycles)
+def picture_of(store: Store, facts: tuple[TenantFacts, ...]) -> tuple[Picture, tuple[str, ...]]:
+    """The merged directory as the rules see it, and notes on it: how groups are nested, whose status is contested."""
+    groups, memberships, persons = store.groups(), store.memberships(), store.persons()
+    closed = closure(memberships, groups)
+    picture = Picture(persons, store.accounts(), store.links(), groups, closed.effective, facts)
+    names = {each.tenant_key: each.name for each in facts}
+    notes = nesting_notes(nesting(memberships, groups, closed), closed, groups) + conflict_notes(persons, names)
+    return picture, notes
 
 
 def side_of(inst: Installation, store: Store, target: Target, name: str, picture: Picture) -> Side:
@@ -182,7 +187,10 @@ def side_of(inst: Installation, store: Store, target: Target, name: str, picture
     )
     existing = follow(store.existing(name), picture.persons, store.person_ids(), picture.links)
     protected = protected_users(existing, inst.config.protected().users)
-    desired = desire(spec, picture, inst.config, today=inst.today())
+    wanted = desire(spec, picture, inst.config, today=inst.today())
+    settled = settle(name, wanted, existing, store.group_memory(name), inst.config)
+    store.remember_groups(name, settled.memory)
+    desired = settled.desired
     pairing = pair(
         existing,
         desired.users,
@@ -192,7 +200,7 @@ def side_of(inst: Installation, store: Store, target: Target, name: str, picture
         protected=protected,
     )
     rate = chosen.common.rate or target.rate
-    return Side(spec, existing, desired, pairing, protected, store.first_contact(name), rate)
+    return Side(spec, existing, desired, pairing, protected, store.first_contact(name), rate, settled.notes)
 
 
 def _addresses(existing: Existing, picture: Picture) -> pl.DataFrame:

@@ -212,3 +212,42 @@ def test_the_digest_is_the_same_in_every_process():
         for seed in range(4)
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path", "words"),
+    [
+        ("job_title: {prefer: [hr]}", "attributes.job_title", "is not an attribute"),
+        ("manager_id: {prefer: [hr]}", "attributes.manager_id", "is decided for each account"),
+        ("active: {prefer: [hr]}", "attributes.active", "is decided by the status rule"),
+        ("title: {prefer: [hrr]}", "attributes.title.prefer.0", "does not exist"),
+        ("title: {per_class: {service: [hrr]}}", "attributes.title.per_class.service.0", "does not exist"),
+        ("title: {per_class: {robot: [hr]}}", "attributes.title.per_class.robot", "input should be"),
+        ("title: {only: true}", "attributes.title.only", "leaves nobody"),
+        ("title: {merge: union}", "attributes.title.merge", "several values"),
+        ("aliases: {fallback: [email]}", "attributes.aliases.fallback", "that are text"),
+        ("title: {fallback: [title]}", "attributes.title.fallback.0", "falls back on itself"),
+        ("title: {fallback: [aliases]}", "attributes.title.fallback.0", "is no text"),
+        ("title: {fallback: ['person.titel']}", "attributes.title.fallback.0", "does not exist"),
+        ("title: {fallback: ['(SELECT 1)']}", "attributes.title.fallback.0", "subquery"),
+        ("title: {nulls: perhaps}", "attributes.title.nulls", "input should be"),
+    ],
+)
+def test_a_fault_in_attributes_is_one_clear_error(attributes, path, words):
+    """What `attributes` cannot mean is refused with its place and a remedy."""
+    found = list(problems(f"{GOOD}attributes:\n  {attributes}\n").values())
+    assert [(each.path, words in each.problem) for each in found] == [(path, True)]
+    assert found[0].remedy
+
+
+def test_what_attributes_and_status_may_say():
+    """Every setting of an attribute in one place; `on` and `off` are words, whatever YAML makes of them."""
+    text = (
+        GOOD + "attributes:\n  title: {prefer: [hr], per_class: {service: [corp]}, only: true, nulls: skip, "
+        "fallback: [department, \"person.given_name || ' of ' || person.company\"]}\n  aliases: {merge: union}\n"
+        "status: {leave: inactive, words: {Elternzeit: leave, weg: off, da: on}}\n"
+    )
+    found = config(text).settings
+    assert found.attributes["title"].per_class == {"service": ("corp",)}
+    assert found.attributes["aliases"].merge == "union"
+    assert found.status.words == {"Elternzeit": "leave", "weg": "off", "da": "on"}

@@ -136,7 +136,9 @@ def desired_of(wishes: dict[int, Wish], groups: dict[str, str], edges: set[tuple
     return Desired(
         conform(pl.DataFrame(users, infer_schema_length=None), DESIRED_USER) if users else empty(DESIRED_USER),
         pl.DataFrame(
-            [(numbers[name], name, groups[name], 0, 1, True) for name in names], schema=DESIRED_GROUP, orient="row"
+            [(numbers[name], name, groups[name], 0, 1, True, None) for name in names],
+            schema=DESIRED_GROUP,
+            orient="row",
         ),
         pl.DataFrame(
             sorted((numbers[group], key) for group, key in edges if key in live and group in groups),

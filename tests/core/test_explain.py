@@ -9,6 +9,7 @@ from core.frames import ACCOUNT, BIT, LINK, PERSON_ID, conform
 from core.match import Matching
 from core.merge import MergeSettings, merge
 from core.model import Right, TenantFacts, TenantMode
+from core.settings import AttributeRule
 from tests.core.test_merge import NOW, TODAY
 
 LOOKED_AT = ("display_name", "title")
@@ -67,9 +68,10 @@ def test_the_winner_that_is_told_is_the_one_that_won(rows, tenants, prefer):
         schema=LINK,
     )
     ids = pl.DataFrame({"person_key": [1], "person_id": ["p"], "founder_key": [1], "generation": [0]}, schema=PERSON_ID)
-    settings = MergeSettings(NOW, TODAY, prefer={name: tuple(each) for name, each in prefer.items()})
+    rules = {name: AttributeRule(prefer=tuple(each)) for name, each in prefer.items()}
+    settings = MergeSettings(NOW, TODAY, attributes=rules)
     person = merge(accounts, Matching(links, ids, pl.DataFrame()), facts, settings).row(0, named=True)
-    told = {each.name: each for each in attributes(accounts, links, facts, prefer)}
+    told = {each.name: each for each in attributes(accounts, links, facts, rules, today=TODAY)}
     for name in SURVIVING:
         won = person[f"from_{name}"]
         assert (name in told and told[name].winner is not None) == (won is not None)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from core.frames import ACCOUNT, BIT, LINK, PERSON, PERSON_ATTRIBUTES, PERSON_ID, conform
 from core.match import Matching
 from core.merge import MergeSettings, merge
-from core.merge_status import OVERRIDE
+from core.merge_status import OVERRIDE, StatusRule
 from core.model import Right, TenantFacts, TenantMode
+from core.settings import AttributeRule
 
 NOW = datetime(2026, 11, 24, 9)  # noqa: DTZ001 - UTC without zone, as frames hold it
 TODAY = date(2026, 11, 24)
@@ -99,7 +100,9 @@ def test_null_clears_with_authority():
 def test_an_attribute_may_prefer_other_tenants():
     """`prefer` goes before rank for its attribute alone; where the preferred are silent, rank decides."""
     rows = ({"tenant_key": 1, "title": "One", "phone": "1"}, {"tenant_key": 3, "title": "Three"})
-    found = person(*rows, prefer={"title": ("t3", "t2"), "phone": ("t3",)})
+    found = person(
+        *rows, attributes={"title": AttributeRule(prefer=("t3", "t2")), "phone": AttributeRule(prefer=("t3",))}
+    )
     assert (found["title"], found["phone"]) == ("Three", "1")
 
 
@@ -220,12 +223,12 @@ def test_the_rules_of_status_differ_as_declared():
         {"tenant_key": 3, "active": True},
     )
     assert status(*rows)[:2] == (False, "explicit")
-    assert status(*rows, status_rule="any_authoritative")[0] is True
-    assert person(*rows, status_rule="precedence")["status_tenant"] == 1
+    assert status(*rows, status=StatusRule("any_authoritative"))[0] is True
+    assert person(*rows, status=StatusRule("precedence"))["status_tenant"] == 1
     weak = (tenant(1), tenant(2), tenant(3, authoritative=False))
-    assert status(*rows, status_rule="any_authoritative", tenants=weak)[:2] == (False, "explicit")
+    assert status(*rows, status=StatusRule("any_authoritative"), tenants=weak)[:2] == (False, "explicit")
     silent = ({"tenant_key": 1}, {"tenant_key": 2, "active": False})
-    assert status(*silent, status_rule="precedence")[0] is False
+    assert status(*silent, status=StatusRule("precedence"))[0] is False
     assert status(*silent)[0] is True
 
 
@@ -290,7 +293,7 @@ def test_merging_is_blind_to_the_order_of_arrival(rows, random, rule):
     """Any order of accounts, links and tenants gives the same persons."""
     accounts = frame(*(row for row, _ in rows))
     matching = matched(accounts, [key for _, key in rows])
-    settings = MergeSettings(NOW, TODAY, prefer={"phone": ("t2",)}, status_rule=rule)
+    settings = MergeSettings(NOW, TODAY, attributes={"phone": AttributeRule(prefer=("t2",))}, status=StatusRule(rule))
     first = merge(accounts, matching, THREE, settings)
     order = list(range(accounts.height))
     random.shuffle(order)

@@ -2,11 +2,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from core import frames
 from core.errors import RefusedError
-from state import migrate, statements
+from state import identity, migrate, statements
 from state.control import Control
 from state.ledger import Ledger
 from state.snapshot import publish
@@ -96,6 +97,36 @@ def test_a_migration_keeps_the_rows(tmp_path, landed_class, now, monkeypatch):
         assert store.session.con.execute("FROM fresh").fetchall() == [(1,)]
         assert store.accounts().height == 1
     assert not list(tmp_path.glob("*migrating*"))
+
+
+def test_persons_of_before_keep_their_history(tmp_path, people, now, monkeypatch):
+    """An older state gains the columns of provenance without a new row of history for anybody."""
+    links, minted, persons = people("p1", "p2")
+    plain = persons.with_columns(rules=pl.lit(0, pl.UInt64))
+    mine = next(number for number, name, _ in statements.migrations() if name.endswith("provenance"))
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "migrations", lambda: statements.migrations()[: mine - 1])
+        patch.setitem(identity.TABLES, "core_person", {
+            name: kind for name, kind in frames.PERSON.items() if name not in {"rules", "kept_by", "against"}
+        })  # fmt: skip
+        with Store.open(tmp_path, purpose="test", now=clock(now)) as store:
+            assert store.save_identity("r1", links, minted, plain, now).added == 6
+    with Store.open(tmp_path, purpose="test", now=clock(now)) as store:
+        assert store.persons().equals(plain)
+        done = store.save_identity("r2", links, minted, plain, now)
+        assert (done.added, done.changed, done.ended) == (0, 0, 0)
+
+
+def test_what_groups_were_made_of_is_kept_by_target(store):
+    """Remembered per target, replaced as a whole, and empty where nothing was said."""
+    memory = pl.DataFrame([("devs", 1), ("devs", 2), ("ops", 3)], schema=frames.GROUP_MEMORY, orient="row")
+    assert store.group_memory("jira").is_empty()
+    store.remember_groups("jira", memory)
+    store.remember_groups("wiki", memory.head(1))
+    assert store.group_memory("jira").equals(memory)
+    store.remember_groups("jira", memory.tail(1))
+    assert store.group_memory("jira").rows() == [("ops", 3)]
+    assert store.group_memory("wiki").height == 1
 
 
 def test_a_migration_that_fails_leaves_the_state_as_it_was(tmp_path, now, monkeypatch):

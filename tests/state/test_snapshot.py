@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -5,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from core.errors import RefusedError
+from core.frames import PERSON_ATTRIBUTES
 from state import snapshot as room
 from state.control import Control
 from state.snapshot import VIEWS, Snapshot, export_parquet, publish
+from state.statements import statement
 
 READER = """
 import duckdb, sys
@@ -148,3 +151,9 @@ def test_requests_coalesce_and_lose_nothing(store, now):
     assert control.frozen() == frozenset()
     control.mirror("holds", [{"hold_id": "H1", "count": 3}], now)
     assert control.mirrored("holds") == [{"hold_id": "H1", "count": 3}]
+
+
+def test_provenance_knows_the_attributes_in_their_order():
+    """The view reads two bits an attribute: its list is that of the frames."""
+    text = statement("view_provenance").partition("[")[2].partition("]")[0]
+    assert tuple(re.findall(r"'(\w+)'", text)) == PERSON_ATTRIBUTES
