@@ -74,6 +74,9 @@ def test_two_tenants_become_one_directory(company, vendors):
     landing = company.folder / ".onefold" / "landing"
     assert [each.kind for each in manifests(landing, "corp")] == [ExtractKind.FULL, ExtractKind.DELTA]
     assert {each.verdict for each in manifests(landing, "corp")} == {Verdict.COMPLETE}
+    corp.put("users", {"id": leaver["id"], "jobTitle": "Told by no delta yet"})
+    _, plan, _ = company.run("plan", "--full")
+    assert any("what the deltas had built differ: 0 added, 1 changed, 0 gone" in each for each in plan["notes"])
     assert "graph-secret-of" not in "".join(path.read_text() for path in landing.rglob("manifest.json"))
 
 
