@@ -224,7 +224,7 @@ def test_one_deleted_user_is_explicit(pushed, tmp_path):
     """Asked for by id, a user who was deleted is a tombstone, as in every read."""
     pushed(create, "User", "u1", {"userName": "ada"})
     pushed(delete, "User", "u1")
-    source = opened(pushed.path)
+    source = opened(pushed.place)
     (page,) = list(source.one("u1"))
     source.close()
     assert list(page.rows) == [{"native_id": "u1", "tombstone": True}]
