@@ -10,6 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 
+import polars as pl
+
+from core.suggest_names import keyed, latin
+
 LINES = """
 adam adamo ad
 adelaide adele adela adelheid heidi addie ada
@@ -251,10 +255,9 @@ zeynep zainab zaynab zeinab
 @cache
 def roots() -> Mapping[str, list[int]]:
     """Of each keyed name the numbers of the lines that it stands in, ascending."""
-    from core.suggest_names import keyed_word
-
+    words = [word for line in LINES for word in line.split()]
+    numbers = [number for number, line in enumerate(LINES) for _ in line.split()]
     found: dict[str, set[int]] = defaultdict(set)
-    for number, line in enumerate(LINES):
-        for word in line.split():
-            found[keyed_word(word)].add(number)
-    return {word: sorted(numbers) for word, numbers in found.items()}
+    for word, number in zip(keyed(latin(pl.Series(words))), numbers, strict=True):
+        found[word].add(number)
+    return {word: sorted(several) for word, several in found.items()}

@@ -6,25 +6,33 @@ Accounts are described in `suggest_accounts`, blocked in `suggest_block`, compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from core.frames import DOUBT
+from core.frames import DECISION, REVIEW
 from core.match_keys import GUESTS, facts_frame
-from core.model import TenantFacts
+from core.model import AccountClass, TenantFacts
 from core.suggest_accounts import ACCOUNT_SPEC, ADDRESS_CAP, PASSES, described, has_addresses
 from core.suggest_block import candidates, unique
 from core.suggest_compare import Codes, Compared, Floats, Ints, compare, packed, records
 from core.suggest_tell import waterfall
 from core.suggest_weigh import learn, probability, total
 
-SUGGESTION: dict[str, pl.DataType] = {**DOUBT, "waterfall": pl.String()}
+SUGGESTION = REVIEW
+COMPARED = (  # attributes of accounts that suggestions look at
+    "user_name", "email", "aliases", "home_email", "private_email", "display_name", "given_name", "family_name",
+    "employee_number", "user_type", "department", "title", "company", "location", "phone", "manager_id", "starts_on",
+)  # fmt: skip
 SIMILAR = "similar"  # the rule of a suggestion
 UNVERIFIED = "unverified_address"  # a doubt that a suggestion about the same persons explains better
-HUMANS = ("human", "guest")  # classes of accounts that are somebody's first; all others are never proposed
+HUMANS = (
+    AccountClass.HUMAN,
+    AccountClass.GUEST,
+)  # classes of accounts that are somebody's first; all others are never proposed
 KNOWN_PAIRS = 50_000  # pairs of one person that teach what true pairs look like, at most
 
 
@@ -55,16 +63,19 @@ def suggest(
     """
     chosen = settings or SuggestSettings()
     nothing = pl.DataFrame(schema=SUGGESTION)
-    rows = described(accounts, normalised, links)
+    everybody = described(accounts, normalised, links)
+    rows = everybody.filter(pl.col("gone").is_null())
     if classes is not None:
         nobodys = classes.filter(~pl.col("class").is_in(HUMANS).fill_null(value=True))
         rows = rows.join(nobodys, on="account_key", how="anti", maintain_order="left")
     if rows.height < 2:
         return nothing
-    entity = rows.get_column("person_key").rank("dense").to_numpy().astype(np.int32) - 1
+    entity = rows.get_column("person_key").to_numpy().astype(np.int32)
     address = candidates(rows, [[pl.col("addresses")]], entity, ADDRESS_CAP)
     pairs = unique(np.concatenate([candidates(rows, PASSES, entity), address]))
-    pairs = _allowed(rows, entity, pairs, facts_frame(tenants), _said(decisions, doubts))
+    told = everybody.select("account_key", "person_key")
+    pairs = pairs[~_apart(entity, pairs, [*_vetoes(rows, everybody, facts_frame(tenants))])]
+    pairs = pairs[~_spoken(entity, pairs, told, _said(decisions, doubts))]
     if not len(pairs):
         return nothing
     known = records(rows, entity, ACCOUNT_SPEC, {"address": (address, has_addresses(rows).to_numpy())})
@@ -100,37 +111,45 @@ def _together(entity: Codes) -> tuple[Codes, Codes]:
     return np.minimum(a, b), np.maximum(a, b)
 
 
-def _allowed(rows: pl.DataFrame, entity: Codes, pairs: Ints, facts: pl.DataFrame, said: pl.DataFrame) -> Ints:
-    """The pairs without those whose two persons a veto keeps apart, or one of the pairs `said` (account_a, account_b).
+def _vetoes(rows: pl.DataFrame, everybody: pl.DataFrame, facts: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """person_key, value: two persons with different values of one of these frames are two humans.
 
-    Vetoes of persons: two enabled member accounts in one tenant, two employee numbers of one issuer.
+    They are numbers of one issuer, also those of accounts that are gone, and seats: enabled member accounts of one tenant.
     """
-    placed = rows.select("tenant_key", "n_employee_number", "active", "user_type").with_columns(
-        person=pl.Series(entity), member=~pl.col("user_type").is_in(GUESTS).fill_null(value=False)
-    )
-    placed = placed.join(facts.select("tenant_key", "issuer"), on="tenant_key", how="left", maintain_order="left")
+    issuer = everybody.select("person_key", "tenant_key", value="n_employee_number").drop_nulls()
+    issuer = issuer.join(facts.select("tenant_key", "issuer"), on="tenant_key")
+    for _, held in issuer.group_by("issuer"):
+        yield held.select("person_key", pl.col("value").rank("dense").cast(pl.Int64))
+    guest = pl.col("user_type").is_in(GUESTS).fill_null(value=False)
+    seated = rows.filter(~guest & pl.col("active").fill_null(value=True))
+    for _, held in seated.group_by("tenant_key"):
+        yield held.select("person_key", value=pl.col("person_key").cast(pl.Int64))
+
+
+def _apart(entity: Codes, pairs: Ints, vetoes: Sequence[pl.DataFrame]) -> npt.NDArray[np.bool_]:
+    """Which pairs are of two persons whom a veto keeps apart."""
     a, b = _rows(pairs)
     one, other = entity[a], entity[b]
     bad = np.zeros(len(pairs), dtype=np.bool_)
     people = int(entity.max()) + 1
-    seated = placed.filter(pl.col("member") & pl.col("active").fill_null(value=True))
-    for (_,), held in seated.group_by("tenant_key"):
-        sits = np.zeros(people, dtype=np.bool_)
-        sits[held.get_column("person").to_numpy()] = True
-        bad |= sits[one] & sits[other]
-    numbered = placed.filter(pl.col("n_employee_number").is_not_null() & pl.col("issuer").is_not_null())
-    for (_,), held in numbered.group_by("issuer"):
-        number = np.zeros(people, dtype=np.int64)
-        number[held.get_column("person").to_numpy()] = held.get_column("n_employee_number").rank("dense").to_numpy()
-        bad |= (number[one] > 0) & (number[other] > 0) & (number[one] != number[other])
-    if said.height:
-        person = rows.select("account_key").with_columns(person=pl.Series(entity))
-        apart = said.join(person.rename({"account_key": "account_a", "person": "p"}), on="account_a").join(
-            person.rename({"account_key": "account_b", "person": "q"}), on="account_b"
-        )
-        forbidden = packed(apart.get_column("p").to_numpy(), apart.get_column("q").to_numpy())
-        bad |= np.isin(packed(one, other), forbidden)
-    return pairs[~bad]
+    for held in vetoes:
+        mine = held.filter(pl.col("person_key") < people)
+        value = np.full(people, -1, dtype=np.int64)
+        value[mine.get_column("person_key").to_numpy()] = mine.get_column("value").to_numpy()
+        bad |= (value[one] >= 0) & (value[other] >= 0) & (value[one] != value[other])
+    return bad
+
+
+def _spoken(entity: Codes, pairs: Ints, told: pl.DataFrame, said: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which pairs are of two persons about whom some pair of `said` (account_a, account_b) is."""
+    if said.is_empty():
+        return np.zeros(len(pairs), dtype=np.bool_)
+    apart = said.join(told.rename({"account_key": "account_a", "person_key": "p"}), on="account_a").join(
+        told.rename({"account_key": "account_b", "person_key": "q"}), on="account_b"
+    )
+    forbidden = packed(apart.get_column("p").to_numpy(), apart.get_column("q").to_numpy())
+    a, b = _rows(pairs)
+    return np.isin(packed(entity[a], entity[b]), forbidden)
 
 
 def _said(decisions: pl.DataFrame, doubts: pl.DataFrame) -> pl.DataFrame:
@@ -166,24 +185,33 @@ def _best(entity: Codes, compared: Compared, bits: Floats, settings: SuggestSett
     )
 
 
-def accepted(suggestions: pl.DataFrame, merge_above: Mapping[str, float], classes: pl.DataFrame) -> pl.DataFrame:
-    """account_a, account_b, score of the suggestions that an admin's thresholds accept without a human; none by default.
+def fingerprint(accounts: pl.DataFrame, links: pl.DataFrame, decisions: pl.DataFrame, settings: object) -> str:
+    """Stands for all that suggestions are made of: while it is the same, so are they. Another version of polars gives another.
 
-    `merge_above`: the least score by class; `classes`: account_key, class. Both accounts need a class with a threshold;
-    of two different ones the higher threshold counts.
+    Not in it is `active`: that somebody left or came back makes nobody alike, and such runs are the ones in a hurry.
     """
-    limit = pl.DataFrame(
-        {"class": list(merge_above), "limit": list(merge_above.values())},
-        schema={"class": pl.String, "limit": pl.Float64},
+    looked_at = accounts.select("account_key", "tenant_key", "native_id", "gone", *COMPARED).with_columns(
+        pl.col("aliases").list.join(" ")
     )
-    limits = classes.select("account_key", "class").join(limit, on="class").select("account_key", "limit")
+    joined = links.select([name for name in ("account_key", "person_key", "class") if name in links.columns])
+    parts = [looked_at, joined, decisions.select(list(DECISION))]
+    sums = [f"{part.height}:{int(part.hash_rows(seed=1).cast(pl.UInt64).to_numpy().sum())}" for part in parts]
+    return "|".join([pl.__version__, repr(settings), *sums])
+
+
+def still_open(stored: pl.DataFrame, links: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    """Of SUGGESTION rows of an earlier run those about two persons of now on whom no human has spoken since."""
+    person = links.select("account_key", "person_key")
+    said = pl.concat(
+        [decisions.select("account_a", "account_b"), decisions.select(account_a="account_b", account_b="account_a")]
+    )
     return (
-        suggestions.select("account_a", "account_b", "score")
-        .join(limits.rename({"account_key": "account_a", "limit": "limit_a"}), on="account_a")
-        .join(limits.rename({"account_key": "account_b", "limit": "limit_b"}), on="account_b")
-        .filter(pl.col("score") > pl.max_horizontal("limit_a", "limit_b"))
-        .select("account_a", "account_b", "score")
-        .sort("account_a", "account_b")
+        stored.join(person.rename({"account_key": "account_a", "person_key": "p"}), on="account_a")
+        .join(person.rename({"account_key": "account_b", "person_key": "q"}), on="account_b")
+        .filter((pl.col("p") != pl.col("q")) & (pl.col("rule") == SIMILAR))
+        .join(said, on=["account_a", "account_b"], how="anti")
+        .select(list(SUGGESTION))
+        .sort("score", "account_a", "account_b", descending=[True, False, False])
     )
 
 
@@ -201,6 +229,3 @@ def unexplained(doubts: pl.DataFrame, suggestions: pl.DataFrame, links: pl.DataF
     return pl.concat([doubts.filter(pl.col("rule") != UNVERIFIED), claims.select(doubts.columns)]).sort(
         "account_a", "account_b", "rule"
     )
-
-
-__all__ = ["HUMANS", "SIMILAR", "SUGGESTION", "UNVERIFIED", "SuggestSettings", "accepted", "suggest", "unexplained"]

@@ -22,7 +22,7 @@ from core.suggest_names import family_key, keyed, latin, parted, sound
 
 OTHER = "other {field}"
 NEAR = "{field} {a} ~ {b}"
-PHONE_DIGITS = 9  # the last ones: country and trunk prefixes are written or not
+PHONE_DIGITS = 8  # the last ones: country and trunk prefixes are written or not
 LEAST_PHONE, LEAST_NUMBER = 6, 3
 ADDRESS_CAP = 12  # accounts that may show one address before it hints at nobody
 SHORT = 8  # letters of a family name up to which a slip of one leaves too little of it to meet by its beginning or end
@@ -107,13 +107,12 @@ PASSES: tuple[Pass, ...] = (
 
 
 def described(accounts: pl.DataFrame, normalised: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """One row an account that is there and linked, in order of account_key: person_key, tenant_key, and what is compared.
+    """One row a linked account in order of account_key: person_key, what vetoes look at, and what is compared.
 
     `accounts`: ACCOUNT; `normalised`: NORMALISED; `links`: LINK. `addresses` (list) are all addresses that it shows.
     """
     rows = (
-        accounts.filter(pl.col("gone").is_null())
-        .join(links.select("account_key", "person_key"), on="account_key")
+        accounts.join(links.select("account_key", "person_key"), on="account_key")
         .join(normalised, on="account_key")
         .sort("account_key")
     )
@@ -123,6 +122,7 @@ def described(accounts: pl.DataFrame, normalised: pl.DataFrame, links: pl.DataFr
         "account_key",
         "tenant_key",
         "person_key",
+        "gone",
         "active",
         "user_type",
         "n_employee_number",
@@ -145,7 +145,9 @@ def described(accounts: pl.DataFrame, normalised: pl.DataFrame, links: pl.DataFr
 
 def _named(rows: pl.DataFrame) -> pl.DataFrame:
     """given, family (keyed, null where unknown) and their `_shown` forms: the fields, else the display name, else the address."""
-    display = parted(rows.get_column("display_name"))
+    given, family = (latin(rows.get_column(f"{name}_name")) for name in ("given", "family"))
+    needed = pl.when(given.is_null() | family.is_null()).then(rows.get_column("display_name"))
+    display = parted(pl.select(needed).to_series())
     local = pl.coalesce("n_email", "n_home_email").str.splitn("@", 2).struct.field("field_0").str.replace(r"\+.*$", "")
     words = rows.select(words=local.str.replace_all(r"\d+", "").str.split(".")).select(
         pl.when(
@@ -155,10 +157,9 @@ def _named(rows: pl.DataFrame) -> pl.DataFrame:
         .alias("words")
     )
     columns: dict[str, pl.Series] = {}
-    for place, name in enumerate(("given", "family")):
+    for place, (name, plain) in enumerate((("given", given), ("family", family))):
         field = rows.get_column(f"{name}_name").str.strip_chars()
         mailed = words.select(pl.col("words").list.get(place, null_on_oob=True)).to_series()
-        plain = latin(field)
         shown = pl.select(
             pl.coalesce(
                 pl.when(plain.is_not_null()).then(field),

@@ -5,6 +5,7 @@ Values are compared once a pair of distinct values, not once a pair of records: 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -240,16 +241,26 @@ def _level_of(each: Field, values: pl.Series, pairs: Ints) -> Levels:
     return measured.select(level.alias("level")).get_column("level").to_numpy()
 
 
+class _Kept(threading.local):
+    """A database in memory for each thread: opening one takes longer than measuring a hundred thousand pairs."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect(":memory:")
+
+
+_KEPT = _Kept()
+
+
 def _measured(a: pl.Series, b: pl.Series, needed: set[str]) -> pl.DataFrame:
     """a, b and the likenesses in `needed`, row by row."""
     frame = pl.DataFrame({"a": a, "b": b})
     if needed & {"jaro", "edits"}:
-        with duckdb.connect(":memory:") as connection:
-            connection.register("pairs", frame.with_row_index("place"))
-            frame = connection.sql(
-                "SELECT a, b, jaro_winkler_similarity(a, b) AS jaro, damerau_levenshtein(a, b)::INT AS edits"
-                " FROM pairs ORDER BY place"
-            ).pl()
+        _KEPT.connection.register("pairs", frame.with_row_index("place"))
+        frame = _KEPT.connection.sql(
+            "SELECT a, b, jaro_winkler_similarity(a, b) AS jaro, damerau_levenshtein(a, b)::INT AS edits"
+            " FROM pairs ORDER BY place"
+        ).pl()
+        _KEPT.connection.unregister("pairs")
     columns = []
     if "initial" in needed:
         short = pl.min_horizontal(pl.col("a").str.len_bytes(), pl.col("b").str.len_bytes()) == 1

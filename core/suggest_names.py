@@ -6,7 +6,6 @@ They serve suggestions only: nothing is joined, shown or pushed in these forms.
 from __future__ import annotations
 
 import re
-from functools import cache
 
 import polars as pl
 
@@ -86,13 +85,6 @@ def _by_word(values: pl.Series, expression: pl.Expr) -> pl.Series:
 def keyed(values: pl.Series) -> pl.Series:
     """Latin text in the one spelling that Müller, Mueller and Muller, or Julia, Yulia and Юлия, have in common."""
     return _by_word(values, _keyed(pl.col("value")))
-
-
-@cache
-def keyed_word(word: str) -> str:
-    """One word in that spelling."""
-    result: str = keyed(latin(pl.Series([word])))[0]
-    return result
 
 
 def sound(values: pl.Series) -> pl.Series:

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.suggest_compare import SWAPPED, Codes, Compared, Floats, Levels, Records, compare
 
-SAMPLE = 300_000  # random pairs that tell u
+SAMPLE = 200_000  # random pairs that tell u
 LEARNT = 500_000  # compared pairs that m is learnt from, at most
 ROUNDS = 25
 STILL = 1e-5
@@ -107,20 +107,21 @@ def probability(bits: Floats) -> Floats:
     return result
 
 
-def _random_pairs(entity: Codes, count: int) -> tuple[Codes, Codes]:
-    """Pairs of rows of different entities, drawn with a fixed seed."""
-    rng = np.random.default_rng(SEED)
-    a = rng.integers(0, len(entity), count, dtype=np.int32)
-    b = rng.integers(0, len(entity), count, dtype=np.int32)
+def _random_pairs(entity: Codes) -> tuple[Codes, Codes]:
+    """Pairs of rows of different entities: all of them where they are few, else drawn with a fixed seed."""
+    n = len(entity)
+    if n * (n - 1) // 2 <= SAMPLE:
+        a, b = (side.astype(np.int32) for side in np.triu_indices(n, 1))
+    else:
+        rng = np.random.default_rng(SEED)
+        a, b = (rng.integers(0, n, SAMPLE, dtype=np.int32) for _ in range(2))
     kept = entity[a] != entity[b]
     return a[kept], b[kept]
 
 
 def _chance(known: Records, pairs: float) -> list[Floats]:
     """By field, the shares of levels among random pairs."""
-    n = len(known.entity)
-    a, b = _random_pairs(known.entity, SAMPLE) if n > 1 else (np.zeros(0, np.int32), np.zeros(0, np.int32))
-    drawn = compare(known, a, b)
+    drawn = compare(known, *_random_pairs(known.entity))
     found = []
     for place, each in enumerate(known.spec.fields):
         column, size = known.columns[each.name], len(each.levels)
