@@ -41,6 +41,8 @@ bench: $(VENV)/.ready  ## figures of the rooms that exist
 	$(BIN)/python benchmarks/plan.py
 	$(BIN)/python benchmarks/plan.py --accounts 1000000 --runs 1
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/suggest.py
+	$(BIN)/python benchmarks/febrl.py
 	$(BIN)/python benchmarks/inbox.py
 	$(BIN)/python benchmarks/soon.py
 	$(BIN)/python benchmarks/sources.py

@@ -183,6 +183,18 @@ MatchKey = Literal["immutable_id", "employee_number", "home_link", "verified_ema
 AdoptKey = Literal["pinned", "employee_number", "verified_email", "user_name"]
 
 
+class Suggest(Strict):
+    """Persons who look alike: which pairs are proposed to a human, and above which score none is asked."""
+
+    enabled: bool = True
+    min_score: float = Field(default=0.5, ge=0, le=1, description="least score of a pair that is proposed")
+    partners: int = Field(default=3, ge=1, description="pairs that are proposed for one person")
+    merge_above: dict[Literal["human", "guest"], Annotated[float, Field(ge=0.9, lt=1)]] = Field(
+        default_factory=dict,
+        description="by class of account: pairs above this score are joined without a human; default: never",
+    )
+
+
 class Match(Strict):
     """Which strong keys join accounts, strongest first."""
 
@@ -201,6 +213,7 @@ class Match(Strict):
     cap: int | None = Field(
         default=None, ge=2, description="accounts a person may have; default 4 a tenant, at least 12"
     )
+    suggest: Suggest = Suggest()
 
 
 class Adopt(Strict):

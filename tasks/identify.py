@@ -15,21 +15,29 @@ from core.merge_status import StatusRule
 from core.model import TenantFacts
 from core.normalise import normalise
 from core.review import to_review, undecided
+from core.suggest import fingerprint
 from core.unmerge import restored
 from state.store import Store
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
 from tasks.override import in_force, notes, remember
+from tasks.suggestions import with_suggestions
+
+SUGGESTED_FROM = "suggested_from"  # the fingerprint of what the stored suggestions were made of
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """How many accounts became how many persons, how many pairs a human should look at, and notes for the reader."""
+    """How many accounts became how many persons, how many pairs a human should look at, and notes for the reader.
+
+    `suggestions` of these pairs are only alike: persons between whom no strong key stands.
+    """
 
     accounts: int
     persons: int
     doubts: int
     notes: tuple[str, ...]
+    suggestions: int = 0
 
 
 def identify(inst: Installation, run_id: str) -> Identified:
@@ -47,15 +55,31 @@ def identify(inst: Installation, run_id: str) -> Identified:
             history=store.link_history,
             obeyed=store.decided_history,
         )
-        matching = who_is_who(
-            inst,
-            accounts,
-            facts,
-            links=start.links,
-            persons=store.person_ids(),
+        minted, past = store.person_ids(), store.past()
+
+        def again(decided: pl.DataFrame) -> Matching:
+            return who_is_who(
+                inst,
+                accounts,
+                facts,
+                links=start.links,
+                persons=minted,
+                decisions=decided,
+                since=known,
+                past=past,
+            )
+
+        matching = again(decisions)
+        content = fingerprint(accounts, matching.links, decisions, inst.config.settings.match.suggest)
+        moved = store.session.get(SUGGESTED_FROM) != content
+        matching, similar = with_suggestions(
+            matching,
+            again,
+            inst.config.settings.match,
+            accounts=accounts,
+            facts=facts,
             decisions=decisions,
-            since=known,
-            past=store.past(),
+            stored=None if moved else store.doubts(),
         )
         status = inst.config.settings.status
         settings = MergeSettings(
@@ -67,15 +91,17 @@ def identify(inst: Installation, run_id: str) -> Identified:
         overrides = in_force(store, matching, settings.now)
         failed: list[str] = []
         persons = merge(accounts, matching, facts, settings, overrides, notes=failed)
-        doubts = to_review(decisions, matching.links, matching.doubts, name=_namer(accounts, facts))
+        doubts = to_review(decisions, matching.links, matching.doubts, similar, name=_namer(accounts, facts))
         with store.session.transaction():  # what a decision moved, and that it did, are known together or not at all
             store.save_identity(
                 run_id, matching.links, matching.persons, persons, inst.clock(), lineage=matching.lineage
             )
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
+            store.session.put(SUGGESTED_FROM, content)
             remember(store, settings.now)
         told = (*matching.notes, *failed, *notes(inst, overrides, persons))
-        return Identified(accounts.height, persons.height, undecided(doubts, decisions).height, told)
+        waiting = undecided(doubts, decisions).height
+        return Identified(accounts.height, persons.height, waiting, told, similar.height)
 
 
 def who_is_who(
