@@ -74,6 +74,7 @@ def _text(document: Row) -> str:
         f"and {each['tenant_b']} {_shown(each['native_id_b'])} are {each['decision']}{': ' + _shown(each['why']) if each['why'] else ''}"
         for each in document["decisions"]
     ]
+    lines += ["KEPT APART OR ONLY SUGGESTED", *map(_doubt, document["doubts"])] if document["doubts"] else []
     lines += ["ATTRIBUTES", *(line for each in document["attributes"] for line in _attribute(each))]
     lines += ["GROUPS", *(_path(each) for each in document["groups"])]
     for each in document["targets"]:
@@ -96,6 +97,15 @@ def _override(row: Row) -> str:
     return (
         f"override {row['says']} {end} ({state}), said by {_shown(row['said_by'])} on {_shown(row['said_at'])} UTC: "
         f"{_shown(row['reason'] or 'no reason given')}"
+    )
+
+
+def _doubt(row: Row) -> str:
+    """One edge that joins nobody: a veto refused it, or it is no proof."""
+    whose = f", of person {row['other_person']}" if row["other_person"] else ""
+    return (
+        f"  {row['tenant']} {_shown(row['native_id'])} and {row['other_tenant']} {_shown(row['other_native_id'])}{whose}: "
+        f"{_shown(row['reason'])} ({_shown(row['rule'])}, {row['score']:.2f}; since {_shown(row['since'])}, run {row['since_run']})"
     )
 
 

@@ -66,6 +66,7 @@ def explain(inst: Installation, snapshot: Snapshot, who: str, at: datetime | Non
             each for each in said_of(inst, snapshot, person_id) if when.at is None or each["said_at"] <= when.at
         ],
         "decisions": snapshot.ask("explain_decisions", {"accounts": keys}).to_dicts(),
+        "doubts": snapshot.ask("explain_doubts", {"accounts": keys, "run_no": when.run_no}).to_dicts(),
         "attributes": [_attribute(each, person, since) for each in told],
         "groups": _paths(paths, groups, accounts, names),
         "targets": targets,

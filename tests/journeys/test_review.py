@@ -491,3 +491,16 @@ def test_what_an_accepted_pair_wrote_is_taken_back_when_it_is_undone(company: Co
     ok(company, "review", "undo", item, "--why", "not the same")
     company.run("sync", "--apply")
     assert company.holds() == before
+
+
+def test_explain_shows_what_keeps_accounts_apart(company: Company):
+    """Edges that join nobody stand in `explain` from both sides, with the other account, its person, the rule and the reason."""
+    mine = ok(company, "explain", "c001")
+    (doubt,) = mine["doubts"]
+    assert (doubt["tenant"], doubt["native_id"]) == ("corp", "c001")
+    assert (doubt["other_tenant"], doubt["other_native_id"]) == ("acq", "a1")
+    assert "not verified" in doubt["reason"]
+    theirs = ok(company, "explain", "a1")
+    assert doubt["other_person"] == theirs["person_id"] != mine["person_id"]
+    assert [each["other_native_id"] for each in theirs["doubts"]] == ["c001"]
+    assert ok(company, "explain", "c000")["doubts"] == []
