@@ -361,6 +361,9 @@ def test_only_chosen_groups_are_read(graph, tmp_path):
     manifest, accounts, groups, edges = read(opened(wire, groups=tuple(chosen)), tmp_path, "e1")
     assert (manifest.verdict, accounts.height, sorted(groups["native_id"])) == (Verdict.COMPLETE, 300, sorted(chosen))
     assert set(edges["group_id"]) <= set(chosen)
+    (first,) = [str(each.url) for each in wire.asked if "$filter" in str(each.url)]
+    assert "%20or%20id%20eq%20" in first
+    assert "+" not in first
     manifest, *_ = read(opened(wire, groups=(*chosen, guid("nobody"))), tmp_path, "e2")
     assert manifest.verdict is Verdict.SUSPECT
     assert manifest.reasons == (f"group {guid('nobody')} of `groups` is not there",)
