@@ -13,7 +13,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 $(VENV)/.proof: requirements-proof.lock $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-proof.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r requirements-proof.lock
 	@touch $@
 
 demo: $(VENV)/.ready  ## the main job on a made-up company, from nothing

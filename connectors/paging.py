@@ -7,6 +7,7 @@ against those before it. What is odd becomes `warnings` (a doubt) or `gaps` (row
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 import time
@@ -38,21 +39,26 @@ def followed(first: str, fetch: Callable[[str], Turn], *, what: str) -> Iterator
     A `next` that was followed before is a circle: it is named as a gap and not followed again.
     """
     here: str | None = first
-    used = {first}
+    used = {_mark(first)}
     empty = 0
     while here is not None:
         turn = fetch(here)
         here = turn.next
         empty = 0 if turn.items else empty + 1
-        if here in used:
+        if here is not None and _mark(here) in used:
             turn.gaps.append(f"{what} gives the same cursor twice: its pages run in a circle")
             here = None
         elif here is not None and empty >= EMPTY_IN_A_ROW:
             turn.gaps.append(f"{what} gave {empty} empty pages in a row and says that there is more")
             here = None
         if here is not None:
-            used.add(here)
+            used.add(_mark(here))
         yield turn
+
+
+def _mark(place: str) -> bytes:
+    """A link, or cursor, as few bytes: there may be many, and vendors write them long."""
+    return hashlib.blake2b(place.encode(), digest_size=16).digest()
 
 
 def counted(

@@ -272,11 +272,21 @@ class Graph(Vendor):
             row = {name: value if name == "id" else None for name, value in row.items()}
         return {"@odata.type": f"#microsoft.graph.{kind}", **row}
 
+    def _of_bin(self, request: Request) -> Answer:
+        """One object of the bin by its id; without an id a cast is needed."""
+        if "graph." in request.params["cast"]:
+            raise bad("The type cast is not supported.")
+        kind, found = self.tenant(request).bin.get(request.params["cast"], ("users", {}))
+        self.need(request, READ_USERS if kind == "users" else frozenset({"Group.Read.All", "Directory.Read.All"}))
+        if not found:
+            raise Refusal(self.error(404, f"Resource '{request.params['cast']}' does not exist."))
+        return Answer(200, shown(found, selected(request, kind) or DEFAULTS[kind], never_set=True))
+
     def _bin(self, request: Request) -> Answer:
         checked(request)
         kind = KINDS.get(request.params["cast"].removeprefix("microsoft."))
         if kind is None:
-            raise bad("The type cast is not supported.")
+            return self._of_bin(request)
         self.need(request, READ_USERS if kind == "users" else frozenset({"Group.Read.All", "Directory.Read.All"}))
         found = {each: row for each, (what, row) in self.tenant(request).bin.items() if what == kind}
         ids, body = self.paged(request, list(found), f"deletedItems/{kind}", {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from connectors.answer import Answer
 from connectors.assertions import Signer, client_assertion, signer
@@ -32,7 +32,7 @@ LONGEST_SECONDS = 600.0
 SPREAD_SECONDS = 60.0  # many tenants reset at once are read again over a minute, not in one
 LISTING = 999  # the most that $top may be
 INNER = 20  # requests of a batch
-LOST = frozenset({"syncStateNotFound", "syncStateInvalid", "resyncRequired", "Directory_InvalidToken"})
+LOST = frozenset({"syncstatenotfound", "syncstateinvalid", "resyncrequired", "directory_invalidtoken"})  # in lower case
 BATCH = {"Content-Type": "application/json"}
 EVENTUAL = {"ConsistencyLevel": "eventual"}
 # Pages of deltas are as long as the service likes; it may listen to a wish (learn.microsoft.com/graph/delta-query-users).
@@ -125,7 +125,7 @@ class GraphClient:
 
     def listing(self, path: str, what: str, **query: str | int) -> Iterator[Turn]:
         """Every page of a listing, at most 999 rows each."""
-        first = f"{path}?{urlencode({'$top': LISTING, **query}, safe='$,')}"
+        first = f"{path}?{_query({'$top': LISTING, **query})}"
         return followed(first, lambda url: self._turn(self.http.request("GET", url)), what=what)
 
     def round(self, kind: str, link: str | None, **query: str) -> Iterator[Turn]:
@@ -133,7 +133,7 @@ class GraphClient:
 
         CursorLost when the vendor no longer knows the link (410, or `syncStateNotFound` after seven days).
         """
-        first = link or f"{kind}/delta?{urlencode(query, safe='$,')}"
+        first = link or f"{kind}/delta?{_query(query)}"
 
         def fetch(url: str) -> Turn:
             answer = self.http.request("GET", url, headers=WISH, ok=(200, 400, 410))
@@ -191,7 +191,7 @@ class GraphClient:
 
     def _lost(self, answer: Answer, kind: str) -> Exception:
         code = code_of(answer)
-        if answer.status == 410 or code in LOST:
+        if answer.status == 410 or (code or "").lower() in LOST:
             return CursorLost(
                 f"/{kind}/delta no longer knows where we were ({code or answer.status})",
                 remedy="Nothing to do: everything is read",
@@ -201,6 +201,11 @@ class GraphClient:
         if code == "Directory_ExpiredPageToken":
             return TransientError(f"{answer.what}: the page token ended while we read", **self.place)
         return answer.error(remedy="See docs/vendors/entra.md")
+
+
+def _query(options: Mapping[str, str | int]) -> str:
+    """Query options; a space is %20, as OData does not read a plus as one."""
+    return urlencode(options, safe="$,", quote_via=quote)
 
 
 def code_of(answer: Answer) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import chain
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -16,7 +17,14 @@ from connectors.paging import Ahead, Turn
 from connectors.source import CursorLost, Finding, Page, Row, SourceContext, source
 from connectors.sources._entra_check import findings
 from connectors.sources._entra_graph import GraphClient
-from connectors.sources._entra_records import GROUP_SELECT, USER_SELECT, account_page, edge_page, group_page
+from connectors.sources._entra_records import (
+    GROUP_SELECT,
+    NEVER_NULL,
+    USER_SELECT,
+    account_page,
+    edge_page,
+    group_page,
+)
 from core.settings import SecretRef, Strict
 
 Guid = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
@@ -133,6 +141,21 @@ class Entra:
             yield edge_page(turn.items)
         yield from self._assigned()
         yield Page("memberships", [], 0, cursor_after=self._cursor())
+
+    def one(self, native_id: str) -> Iterator[Page]:
+        """The user as they are now, else their tombstone where they lie in the bin. A single user shows null for what was never set: here it is left out."""
+        place = quote(native_id, safe="")
+        answer = self.graph.one(f"users/{place}?$select={USERS}", ok=(200, 404))
+        if answer.status == 200:
+            user = answer.json()
+            told = {name: value for name, value in user.items() if value is not None or name in NEVER_NULL}
+            if user.get("id") == native_id:  # Graph also takes a user name here
+                yield account_page([told], gaps=[], warnings=[])
+            return
+        answer = self.graph.one(f"directory/deletedItems/{place}?$select=id,deletedDateTime", ok=(200, 404))
+        if answer.status == 200 and answer.json().get("id") == native_id:
+            gone = {"native_id": native_id, "tombstone": True, "deleted_at": answer.json().get("deletedDateTime")}
+            yield Page("accounts", [gone], 1)
 
     def check(self) -> Iterator[Finding]:
         """Permissions, expiry, and what a full read will cost."""

@@ -180,6 +180,27 @@ def test_the_bin_is_explicit_evidence(graph, tmp_path):
     assert (rows[back]["tombstone"], rows[back]["active"]) == (False, True)
 
 
+def test_one_user_is_asked_for_at_once(graph):
+    """A user by id in one request; a deleted one is a tombstone with its time; a user name is no id; withheld values clear nothing."""
+    tenant = graph.tenants["corp"]
+    there, gone = list(tenant.users)[:2]
+    tenant.delete("users", gone)
+    wire = Wire(graph)
+    source = opened(wire)
+    (page,) = source.one(there)
+    assert (page.rows[0]["native_id"], page.rows[0]["active"]) == (there, True)
+    assert len([each for each in wire.paths if each.startswith("GET")]) == 1
+    (page,) = source.one(gone)
+    assert page.rows[0] == {"native_id": gone, "tombstone": True, "deleted_at": "2026-11-24T08:00:00Z"}
+    assert list(source.one(tenant.users[there]["userPrincipalName"])) == []
+    source.close()
+    graph.app("corp").roles = frozenset({"User.ReadBasic.All", "GroupMember.Read.All"})
+    source = opened(Wire(graph))
+    (page,) = source.one(there)
+    assert (list(page.rows), len(page.gaps), page.rejected[0].native_id) == ([], 1, there)
+    source.close()
+
+
 def test_a_delta_tells_what_moved(graph, tmp_path):
     """A change, a deletion, a purge, a joiner and a leaver of a group come by delta; replays beside them do no harm."""
     wire = Wire(graph)
@@ -361,6 +382,9 @@ def test_only_chosen_groups_are_read(graph, tmp_path):
     manifest, accounts, groups, edges = read(opened(wire, groups=tuple(chosen)), tmp_path, "e1")
     assert (manifest.verdict, accounts.height, sorted(groups["native_id"])) == (Verdict.COMPLETE, 300, sorted(chosen))
     assert set(edges["group_id"]) <= set(chosen)
+    (first,) = [str(each.url) for each in wire.asked if "$filter" in str(each.url)]
+    assert "%20or%20id%20eq%20" in first
+    assert "+" not in first
     manifest, *_ = read(opened(wire, groups=(*chosen, guid("nobody"))), tmp_path, "e2")
     assert manifest.verdict is Verdict.SUSPECT
     assert manifest.reasons == (f"group {guid('nobody')} of `groups` is not there",)
