@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,10 +54,16 @@ class Session:
         return self.con.execute(statement(name), dict(params or {})).fetchall()
 
     def frame(
-        self, name: str, params: Params | None = None, schema: Mapping[str, pl.DataType] | None = None
+        self,
+        name: str,
+        params: Params | None = None,
+        schema: Mapping[str, pl.DataType] | None = None,
+        *,
+        columns: Collection[str] | None = None,
     ) -> pl.DataFrame:
-        """The answer of `sql/<name>.sql` as a frame, brought to `schema` when one is given."""
-        answer = self.con.sql(statement(name), params=dict(params or {})).pl()
+        """The answer of `sql/<name>.sql` as a frame, brought to `schema` when one is given. `columns`: no others are read."""
+        relation = self.con.sql(statement(name), params=dict(params or {}))
+        answer = (relation if columns is None else relation.select(*sorted(columns))).pl()
         return answer if schema is None else conform(answer, dict(schema))
 
     @contextmanager

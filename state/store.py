@@ -31,7 +31,7 @@ Without the lease, from any process: `Control.open(folder)`, `Control.known_tena
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -187,9 +187,9 @@ class Store:
             self._mirror_tenants()
         return result
 
-    def accounts(self) -> pl.DataFrame:
-        """All accounts, gone ones too, as ACCOUNT sorted by account_key."""
-        return self.session.frame("accounts", schema=ACCOUNT).sort("account_key")
+    def accounts(self, columns: Collection[str] | None = None) -> pl.DataFrame:
+        """All accounts, gone ones too, as ACCOUNT sorted by account_key. `columns`: only these are read, the others are null."""
+        return self.session.frame("accounts", schema=ACCOUNT, columns=columns).sort("account_key")
 
     def groups(self) -> pl.DataFrame:
         """All groups, gone ones too, as GROUP sorted by group_key."""

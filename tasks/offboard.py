@@ -16,7 +16,8 @@ from tasks.apply import Applied
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
 from tasks.person import live_users, owned_users
-from tasks.planning import heir, picture_of, side_of
+from tasks.picture import picture_of
+from tasks.planning import heir, side_of
 
 DONE, HELD, FAILED, REFUSED = 0, 3, 4, 5  # exit codes of the interface
 
@@ -86,7 +87,7 @@ def standing(  # noqa: PLR0917 - everything that may have kept access
 
 def _candidates(inst: Installation, store: Store, person_id: str) -> dict[str, dict[str, _Candidate]]:
     """Per target, by remote id: users that are the person's and users that its keys pair or may pair with the person."""
-    picture, _ = picture_of(store, tenant_facts(inst, store))
+    picture, _ = picture_of(inst, store, tenant_facts(inst, store))
     key = picture.persons.filter(pl.col("person_id") == person_id).select("person_key")
     owned = owned_users(inst, store, person_id)
     found: dict[str, dict[str, _Candidate]] = {}

@@ -10,8 +10,9 @@ from state.store import Store
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
 from tasks.observe import observe
+from tasks.picture import picture_of
 from tasks.plan_head import Side
-from tasks.planning import picture_of, side_of
+from tasks.planning import side_of
 
 PAIRING: dict[str, pl.DataType] = {
     "object": pl.String(),  # user, group
@@ -31,7 +32,7 @@ def pairing(inst: Installation, run_id: str, name: str, *, again: bool = True) -
     if again:
         observe(inst, run_id, [name])
     with Store.open(inst.state, purpose="adopt", now=inst.clock) as store:
-        picture, _ = picture_of(store, tenant_facts(inst, store))
+        picture, _ = picture_of(inst, store, tenant_facts(inst, store))
         target = inst.target(name)
         try:
             side = side_of(inst, store, target, name, picture)

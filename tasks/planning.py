@@ -10,30 +10,24 @@ from datetime import timedelta
 import polars as pl
 
 from connectors.target import CountsSeats, Target
-from core.adopt import ADDRESS, follow, pair, protected_users
-from core.closure import closure
+from core.adopt import follow, pair, protected_users
 from core.desired import Picture, TargetSpec, desire
 from core.diff import Difference, diff
 from core.errors import OnefoldError
-from core.existing import Existing
 from core.group_renames import settle
 from core.guard import CONFIG, guard
 from core.guard_facts import POPULATION, GuardFacts, Question
-from core.match_keys import verified_addresses
 from core.model import (
-    TenantFacts,
     Verb,
 )
 from core.names import folded, matching
-from core.nesting import nesting, nesting_notes
-from core.normalise import normalise
 from core.plan import GROUP_VERBS, Ordered, Plan, order
-from core.plan_notes import conflict_notes
 from core.rollout import outside
 from state.plans import StoredPlan
 from state.store import Store
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
+from tasks.picture import addresses, picture_of
 from tasks.plan_head import Reading, Side, group_sizes, header
 
 
@@ -72,7 +66,7 @@ def work_out(
     sides of all targets.
     """
     facts = tenant_facts(inst, store)
-    picture, notes = picture_of(store, facts)
+    picture, notes = picture_of(inst, store, facts)
     only = None if only is None else heir(store, only)
     questions = [_silence(name, problem) for name, problem in sorted(reading.silent.items())]
     sides: list[Side] = []
@@ -164,16 +158,6 @@ def _silence(name: str, problem: str) -> Question:
     return Question(name, "unreachable", problem, "mend it and plan again; nothing is changed there meanwhile")
 
 
-def picture_of(store: Store, facts: tuple[TenantFacts, ...]) -> tuple[Picture, tuple[str, ...]]:
-    """The merged directory as the rules see it, and notes on it: how groups are nested, whose status is contested."""
-    groups, memberships, persons = store.groups(), store.memberships(), store.persons()
-    closed = closure(memberships, groups)
-    picture = Picture(persons, store.accounts(), store.links(), groups, closed.effective, facts)
-    names = {each.tenant_key: each.name for each in facts}
-    notes = nesting_notes(nesting(memberships, groups, closed), closed, groups) + conflict_notes(persons, names)
-    return picture, notes
-
-
 def side_of(inst: Installation, store: Store, target: Target, name: str, picture: Picture) -> Side:
     """What one target holds and should hold, its users paired."""
     chosen = inst.config.targets[name]
@@ -195,23 +179,12 @@ def side_of(inst: Installation, store: Store, target: Target, name: str, picture
         existing,
         desired.users,
         picture.persons,
-        _addresses(existing, picture),
+        addresses(store, existing, picture),
         by=inst.config.settings.adopt.by,
         protected=protected,
     )
     rate = chosen.common.rate or target.rate
     return Side(spec, existing, desired, pairing, protected, store.first_contact(name), rate, settled.notes)
-
-
-def _addresses(existing: Existing, picture: Picture) -> pl.DataFrame:
-    """Verified addresses of persons; worked out only where a user is nobody's yet."""
-    if existing.users.filter(~pl.col("owned") & pl.col("present")).is_empty():
-        return pl.DataFrame(schema=ADDRESS)
-    rows = picture.accounts.select("account_key", "tenant_key", "user_type").with_columns(
-        normalise(picture.accounts).drop("account_key")
-    )
-    found = verified_addresses(rows, picture.tenants)
-    return found.join(picture.links, on="account_key").select("person_key", "address").unique()
 
 
 def _questions(side: Side) -> list[Question]:
