@@ -89,7 +89,9 @@ def _suggestions(rows: pl.DataFrame, chosen: pl.Series, keys: Keys, pairs: Pairs
     held = keys.claims.with_columns(person=chosen.gather(keys.claims.get_column("row")))
     several = held.group_by("at").agg(low=pl.col("person").min(), high=pl.col("person").max())
     held = held.join(several.filter(pl.col("low") != pl.col("high")).select("at"), on="at", how="semi")
-    held = held.sort("verified", "row", descending=[True, False]).unique(
+    # One claim a row and address, the strongest; in an order without ties, since a sort keeps none.
+    strongest = ["verified", "row", "alias", "login", "value"]
+    held = held.sort(strongest, descending=[True, False, False, False, False]).unique(
         ["row", "at"], keep="first", maintain_order=True
     )
     several = held.group_by("at").agg(claims=pl.len(), nobodys=pl.col("alias").all())
