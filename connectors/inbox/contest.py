@@ -1,4 +1,4 @@
-"""When several providers share one credential: whether a write may touch a record that another provider has made.
+"""When several providers share one credential: whether a write touches a record that another provider has made, or only its author's view.
 
 A request that carries a mark of its provider (a segment, header, flag or network that the config declares) is *marked*.
 One that is attributed by the e-mail domain of what it speaks of is not: two providers may speak of the same address.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from connectors.inbox.draft import Draft
 from connectors.inbox.records import Record
 from connectors.inbox.schema import Kind
-from connectors.inbox.wire import ScimError
 
 MARKED = "marked"
 
@@ -23,46 +22,34 @@ class Author:
     writer: str
     mark: str | None = None
 
+    @property
+    def viewer(self) -> str | None:
+        """The mark under which this author has a view of its own; None when it sees and writes the records themselves."""
+        return None if self.mark == MARKED else self.mark
+
     def settles(self, before: Record) -> bool:
         """Whether this write ends a doubt: a marked one takes over what was made without a mark."""
         return self.mark == MARKED and (before.provider != MARKED or bool(before.contested))
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A refusal that must be remembered, so that it is an answer of the transaction and not its undoing."""
+def kept_apart(kind: Kind, before: Record, draft: Draft | None, author: Author) -> bool:
+    """Whether a write stays in its author's own view of the record (`draft` None: delete it), so that nobody else sees it done.
 
-    detail: str
-
-    def error(self) -> ScimError:
-        """The answer to the client."""
-        return ScimError(403, self.detail)
-
-
-_DETAIL = (
-    "this record belongs to another identity provider behind the same credential; "
-    "give each provider a path segment, header, flag or network of its own"
-)
-
-
-def conflict(kind: Kind, before: Record, draft: Draft | None, author: Author) -> Conflict | None:
-    """Why an unmarked write may not do this to the record (`draft` None: delete it), or None.
-
-    Refused: any write by another family of client than the one that made it or to what a marked provider made; a write that
-    changes a stated externalId, since each provider states its own; and, once two providers have met in it, everything
-    that takes away.
+    Any write by another family of client than the one that made the record, and any unmarked one to what a marked provider
+    made; a write that changes a stated externalId, since each provider states its own; and, once two providers have met in
+    it, everything that takes away.
     """
-    if author.mark is None or author.mark == MARKED:
-        return None
+    if author.viewer is None:
+        return False
     if before.provider != author.mark:
-        return Conflict(_DETAIL)
-    old = before.content()
+        return True
     if draft is None:
-        return Conflict(_DETAIL) if before.contested else None
+        return bool(before.contested)
+    old = before.content()
     stated = old.get("externalId")
     if stated is not None and draft.doc.get("externalId") not in {None, stated}:
-        return Conflict(_DETAIL)
-    return Conflict(_DETAIL) if before.contested and _takes_away(kind, old, draft) else None
+        return True
+    return bool(before.contested) and _takes_away(kind, old, draft)
 
 
 def _takes_away(kind: Kind, old: dict[str, object], draft: Draft) -> bool:

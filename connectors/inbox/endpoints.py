@@ -9,14 +9,14 @@ from typing import Any
 
 from connectors.inbox import statements as sql
 from connectors.inbox.asking import Operation, Store
-from connectors.inbox.contest import Author, Conflict
+from connectors.inbox.contest import Author
 from connectors.inbox.cursors import SECONDS, Cursors
 from connectors.inbox.directory import Directory
 from connectors.inbox.exchange import Answer, Noted, Request
 from connectors.inbox.filters import parse
-from connectors.inbox.listing import listed, query, shown
+from connectors.inbox.listing import Asker, listed, one, query, shown
 from connectors.inbox.patch import logged
-from connectors.inbox.records import Record, Selection, record, selection
+from connectors.inbox.records import Record, Selection, selection
 from connectors.inbox.resources import Precondition, Write, create, delete, missing, patch
 from connectors.inbox.resources import replace as put
 from connectors.inbox.routes import DISCOVERY, RESOURCES, Route
@@ -43,12 +43,16 @@ class Turned:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Where a resource is shown, and what of it."""
+    """To whom a resource is shown, and what of it."""
 
-    tenant_no: int
+    asker: Asker
     kind: Kind
-    base: str
     chosen: Selection
+
+    @property
+    def tenant_no(self) -> int:
+        """The tenant that is asked."""
+        return self.asker.tenant_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Endpoint:
             asked = _as_query(asked)
         place = self._place(asked, kind, bearer)
         noted.tenant = place.tenant
-        author = Author(bearer.token_id, place.mark or None)
+        author = _author(place, bearer)
         if asked.where.rest is None:
             return await self._collection(asked, kind, place, author)
         place = await self._where(kind, asked.where.rest, place)
@@ -87,13 +91,13 @@ class Endpoint:
             raise invalid("page by cursor through one kind of resource", "invalidCursor")
         place = self._place(asked, "User", bearer)
         noted.tenant = place.tenant
-        tenant_no, cursors = self.directory.numbers[place.tenant], Cursors(self.cursor_key, place.tenant)
+        asker, cursors = self._asker(asked, place, _author(place, bearer)), Cursors(self.cursor_key, place.tenant)
         users = query("User", asked.parameters, _chosen(asked), self.limits, cursors)
-        first = await self.store.read(listed(tenant_no, users, asked.base, self.limits, cursors))
+        first = await self.store.read(listed(asker, users, self.limits, cursors))
         groups = query("Group", asked.parameters, _chosen(asked), self.limits, cursors)
         left = users.count - len(first["Resources"])
         groups = replace(groups, start=max(1, users.start - first["totalResults"]), count=left)
-        second = await self.store.read(listed(tenant_no, groups, asked.base, self.limits, cursors))
+        second = await self.store.read(listed(asker, groups, self.limits, cursors))
         found = first["Resources"] + second["Resources"]
         total = first["totalResults"] + second["totalResults"]
         whole = {"schemas": [LIST], "totalResults": total, "itemsPerPage": len(found), "startIndex": users.start}
@@ -131,6 +135,9 @@ class Endpoint:
         body = asked.body if asked.method in {"POST", "PUT"} else None
         return recognised(tenant.name, tenant.providers, signs, spoken_addresses(kind, body, node))
 
+    def _asker(self, asked: Turned, place: Place, author: Author) -> Asker:
+        return Asker(self.directory.numbers[place.tenant], asked.base, author.viewer)
+
     async def _where(self, kind: Kind, resource_id: str, place: Place) -> Place:
         """With a shared credential and no mark, a record is where it is: one of the tenants that bear no marks."""
         if not place.elsewhere:
@@ -140,11 +147,11 @@ class Endpoint:
         return place if found is None else replace(place, tenant=self.directory.names[found])
 
     async def _collection(self, asked: Turned, kind: Kind, place: Place, author: Author) -> Answer:
-        view = _View(self.directory.numbers[place.tenant], kind, asked.base, _chosen(asked))
+        view = _View(self._asker(asked, place, author), kind, _chosen(asked))
         if asked.method == "GET":
             cursors = Cursors(self.cursor_key, place.tenant)
             wanted = query(kind, asked.parameters, view.chosen, self.limits, cursors)
-            found = await self.store.read(listed(view.tenant_no, wanted, asked.base, self.limits, cursors))
+            found = await self.store.read(listed(view.asker, wanted, self.limits, cursors))
             return Answer(200, dumps(found))
         if asked.method != "POST":
             raise _not_allowed("GET, POST")
@@ -154,10 +161,12 @@ class Endpoint:
         return answer
 
     async def _single(self, asked: Turned, kind: Kind, place: Place, author: Author) -> Answer:
-        view = _View(self.directory.numbers[place.tenant], kind, asked.base, _chosen(asked))
+        view = _View(self._asker(asked, place, author), kind, _chosen(asked))
         resource_id, headers = asked.where.rest or "", asked.request.headers
         if asked.method == "GET":
-            stored = await self.store.read(_one(view.tenant_no, kind, resource_id))
+            stored = await self.store.read(one(view.asker, kind, resource_id))
+            if stored is None:
+                raise missing(kind)
             if _names(headers.get("if-none-match"), stored.version):
                 return Answer(304, headers=[(b"etag", stored.version.encode())])
             return await self._resource(200, view, stored)
@@ -165,14 +174,10 @@ class Endpoint:
             raise _not_allowed("GET, PUT, PATCH, DELETE")
         write, unchanged = self._write(asked, kind, resource_id, author), _unchanged(headers.get("if-match"))
         if asked.method == "DELETE":
-            refused = await self.store.write(view.tenant_no, delete(write, unchanged))
-            if refused is not None:
-                raise refused.error()
+            await self.store.write(view.tenant_no, delete(write, unchanged))
             return Answer(204)
         changing = (put if asked.method == "PUT" else patch)(write, unchanged)
         outcome = await self.store.write(view.tenant_no, changing)
-        if isinstance(outcome, Conflict):
-            raise outcome.error()
         if asked.method == "PATCH" and kind == "Group" and view.chosen.wanted is None:
             return Answer(204, headers=[(b"etag", outcome.version.encode())])
         return await self._resource(200, view, outcome)
@@ -183,19 +188,16 @@ class Endpoint:
         return Write(kind, resource_id, asked.body, logged(asked.body, asked.raw), author, self.limits)
 
     async def _resource(self, status: int, view: _View, stored: Record) -> Answer:
-        whole = await self.store.read(shown(view.tenant_no, view.kind, stored, view.base, view.chosen))
+        whole = await self.store.read(shown(view.asker, view.kind, stored, view.chosen))
         return Answer(status, dumps(whole), [(b"etag", stored.version.encode())])
+
+
+def _author(place: Place, bearer: Bearer) -> Author:
+    return Author(bearer.token_id, place.mark or None)
 
 
 def _chosen(asked: Turned) -> Selection:
     return selection(asked.parameters.get("attributes"), asked.parameters.get("excludedattributes"))
-
-
-def _one(tenant_no: int, kind: Kind, resource_id: str) -> Operation[Record]:
-    rows = yield sql.BY_ID[kind], (tenant_no, resource_id)
-    if not rows:
-        raise missing(kind)
-    return record(rows[0])
 
 
 def _holder(kind: Kind, resource_id: str, numbers: Sequence[int]) -> Operation[int | None]:

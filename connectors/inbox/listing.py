@@ -14,9 +14,19 @@ from connectors.inbox.filters import Anchor, Compare, Node, Subject, anchor, edg
 from connectors.inbox.members import all_members
 from connectors.inbox.records import Record, Selection, document, record, selected
 from connectors.inbox.schema import LIST, Kind
-from connectors.inbox.wire import Doc, Limits, as_doc, invalid
+from connectors.inbox.views import seen, seen_all
+from connectors.inbox.wire import Doc, Limits, invalid
 
 LOOK = 200  # records looked at between two turns of the loop
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """In which tenant somebody asks, from which base address, and with `viewer` under which mark it has a view of its own."""
+
+    tenant_no: int
+    base: str
+    viewer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +74,19 @@ def _number(text: str | None, default: int) -> int | None:
     return int(text)
 
 
-def listed(tenant_no: int, asked: Query, base: str, limits: Limits, cursors: Cursors) -> Operation[Doc]:
+def listed(asker: Asker, asked: Query, limits: Limits, cursors: Cursors) -> Operation[Doc]:
     """The ListResponse."""
     if asked.node is None:
-        page = yield from _plain(tenant_no, asked)
+        page = yield from _plain(asker, asked)
     else:
-        page = yield from _filtered(tenant_no, asked, asked.node, base)
+        page = yield from _filtered(asker, asked, asked.node)
     resources: list[Doc] = []
     members = 0
     for each in page.records:
         members += each.members if asked.kind == "Group" and asked.chosen.asks_for("members") else 0
         if members > limits.page_members and resources:
             break
-        resources.append((yield from shown(tenant_no, asked.kind, each, base, asked.chosen)))
+        resources.append((yield from shown(asker, asked.kind, each, asked.chosen)))
     answer: Doc = {"schemas": [LIST], "totalResults": page.total, "itemsPerPage": len(resources)}
     if not asked.by_cursor:
         answer["startIndex"] = asked.start
@@ -94,39 +104,53 @@ class _Page:
     more: bool
 
 
-def _plain(tenant_no: int, asked: Query) -> Operation[_Page]:
+def _plain(asker: Asker, asked: Query) -> Operation[_Page]:
+    tenant_no, kind, viewer = asker.tenant_no, asked.kind, asker.viewer
     rows = yield sql.COUNTS, (tenant_no,)
-    total = rows[0][0 if asked.kind == "User" else 1] if rows else 0
+    total = rows[0][0 if kind == "User" else 1] if rows else 0
+    after, skipping = sql.AFTER[kind], sql.SKIPPING[kind]
+    hiding: tuple[str, ...] = ()
+    if viewer is not None:
+        total -= (yield sql.VIEWS_GONE, (tenant_no, kind, viewer))[0][0]
+        after, skipping, hiding = sql.AFTER_SEEN[kind], sql.SKIPPING_SEEN[kind], (viewer,)
     if not asked.count:
         return _Page((), total, more=False)
     if asked.by_cursor:
         born = asked.bookmark.born if asked.bookmark else 0
-        rows = yield sql.AFTER[asked.kind], (tenant_no, born, asked.count + 1)
-        found = [record(row) for row in rows]
+        rows = yield after, (tenant_no, born, *hiding, asked.count + 1)
+        found = yield from seen_all(tenant_no, kind, [record(row) for row in rows], viewer)
         return _Page(found[: asked.count], total, more=len(found) > asked.count)
-    rows = yield sql.SKIPPING[asked.kind], (tenant_no, asked.count, asked.start - 1)
-    return _Page([record(row) for row in rows], total, more=False)
+    rows = yield skipping, (tenant_no, *hiding, asked.count, asked.start - 1)
+    return _Page((yield from seen_all(tenant_no, kind, [record(row) for row in rows], viewer)), total, more=False)
 
 
-def _filtered(tenant_no: int, asked: Query, node: Node, base: str) -> Operation[_Page]:
+def _filtered(asker: Asker, asked: Query, node: Node) -> Operation[_Page]:
+    tenant_no, kind, viewer = asker.tenant_no, asked.kind, asker.viewer
     edges: dict[str, frozenset[str]] = {}
     for literal in sorted(edge_literals(node)):
-        statement = sql.EDGE_SUBJECTS if literal else sql.EDGE_SUBJECTS_ANY
-        rows = yield statement[asked.kind], (tenant_no, literal) if literal else (tenant_no,)
+        one, some = (sql.EDGE_SUBJECTS, sql.EDGE_SUBJECTS_ANY) if viewer is None else sql.SUBJECTS_SEEN
+        rows = yield (one if literal else some)[kind], (*_marks(viewer), tenant_no, *([literal] if literal else []))
         edges[literal] = frozenset(row[0] for row in rows)
-    kept, found = _Kept(asked), anchor(asked.kind, node)
-    sieve = _Sieve(asked.kind, node, edges, base, indexed=found is not None and isinstance(node, Compare))
+    kept, found = _Kept(asked), anchor(kind, node)
+    indexed = found is not None and isinstance(node, Compare) and viewer is None
+    sieve = _Sieve(kind, node, edges, asker.base, indexed=indexed)
     if found is not None:
-        rows = yield from _candidates(tenant_no, asked.kind, found)
-        sieve.sift(sorted(rows, key=itemgetter(1)), kept)
+        rows = yield from _candidates(asker, kind, found)
+        records = [record(row) for row in sorted(rows, key=itemgetter(1))]
+        sieve.sift((yield from seen_all(tenant_no, kind, records, viewer)), kept)
         return kept.page()
     born = 0
     while True:
-        rows = yield sql.AFTER[asked.kind], (tenant_no, born, LOOK)
-        sieve.sift(rows, kept)
+        rows = yield sql.AFTER[kind], (tenant_no, born, LOOK)
+        sieve.sift((yield from seen_all(tenant_no, kind, [record(row) for row in rows], viewer)), kept)
         if len(rows) < LOOK:
             return kept.page()
         born = rows[-1][1]
+
+
+def _marks(viewer: str | None) -> tuple[str, ...]:
+    """The first parameters of a statement over the edges that a viewer sees."""
+    return () if viewer is None else (viewer, viewer)
 
 
 class _Kept:
@@ -164,39 +188,55 @@ class _Sieve:
     base: str
     indexed: bool = False
 
-    def sift(self, rows: Sequence[Row], kept: _Kept) -> None:
-        for row in rows:
-            each = record(row)
+    def sift(self, records: Sequence[Record], kept: _Kept) -> None:
+        for each in records:
             if self.indexed or matches(self.node, Subject(self.kind, document(self.kind, each, self.base), self.edges)):
                 kept.take(each)
 
 
-def _candidates(tenant_no: int, kind: Kind, found: Anchor) -> Operation[list[Row]]:
-    """Records that the index gives for an equality, in no order."""
+def _candidates(asker: Asker, kind: Kind, found: Anchor) -> Operation[list[Row]]:
+    """Records that the index gives for an equality, in no order; for a viewer also those that only it finds so, and some that it does not."""
+    tenant_no, viewer = asker.tenant_no, asker.viewer
     if found.column == "edge":
-        return (yield sql.BY_EDGE[kind], (tenant_no, tenant_no, found.literal))
+        statement = sql.BY_EDGE if viewer is None else sql.BY_EDGE_SEEN
+        return (yield statement[kind], (tenant_no, *_marks(viewer), tenant_no, found.literal))
     if found.column == "address":
-        if kind == "Group":
-            return []
-        return (yield sql.BY_ADDRESS, (tenant_no, tenant_no, found.literal))
-    statement = {"id": sql.BY_ID, "name": sql.BY_NAME, "external_id": sql.BY_EXTERNAL}[found.column]
-    return (yield statement[kind], (tenant_no, found.literal))
+        rows = [] if kind == "Group" else (yield sql.BY_ADDRESS, (tenant_no, tenant_no, found.literal))
+    else:
+        statement = {"id": sql.BY_ID, "name": sql.BY_NAME, "external_id": sql.BY_EXTERNAL}[found.column]
+        rows = yield statement[kind], (tenant_no, found.literal)
+    if viewer is None:
+        return rows
+    made = {row[0]: row for row in rows}
+    for (each,) in (yield sql.VIEWS_BY_KEY, (tenant_no, kind, viewer, found.column, found.literal)):
+        made.update((row[0], row) for row in (yield sql.BY_ID[kind], (tenant_no, each)))
+    return list(made.values())
 
 
-def shown(tenant_no: int, kind: Kind, stored: Record, base: str, chosen: Selection) -> Operation[Doc]:
-    """One resource as the request wants it, with its edges where they are asked for."""
+def shown(asker: Asker, kind: Kind, stored: Record, chosen: Selection) -> Operation[Doc]:
+    """One resource as the request wants it, with its edges where they are asked for; `stored` as the asker sees it."""
     edges: dict[str, Any] = {}
+    tenant_no, viewer = asker.tenant_no, asker.viewer
     if kind == "User" and chosen.asks_for("groups"):
-        rows = yield sql.GROUPS_OF, (tenant_no, stored.id)
-        if rows:
-            edges["groups"] = list(_groups(rows, base))
-    elif kind == "Group" and stored.members and chosen.asks_for("members"):
-        found = yield from all_members(tenant_no, stored.id)
-        edges["members"] = [{"value": each, "type": word.capitalize()} for each, word in found.items()]
-    return selected(document(kind, stored, base, edges), chosen)
+        statement = sql.GROUPS_OF if viewer is None else sql.GROUPS_OF_SEEN
+        rows = yield statement, (*_marks(viewer), tenant_no, stored.id)
+        found = [record(row) for row in sorted(rows, key=itemgetter(1))]
+        if groups := (yield from seen_all(tenant_no, "Group", found, viewer)):
+            edges["groups"] = list(_groups(groups, asker.base))
+    elif kind == "Group" and (stored.members or viewer is not None) and chosen.asks_for("members"):
+        members = yield from all_members(tenant_no, stored.id, viewer)
+        if members:
+            edges["members"] = [{"value": each, "type": word.capitalize()} for each, word in members.items()]
+    return selected(document(kind, stored, asker.base, edges), chosen)
 
 
-def _groups(rows: Sequence[Row], base: str) -> Iterator[Doc]:
-    for group_id, doc, _ in sorted(rows, key=itemgetter(2)):
-        name = as_doc(doc)["displayName"]
-        yield {"value": group_id, "$ref": f"{base}/Groups/{group_id}", "display": name, "type": "direct"}
+def one(asker: Asker, kind: Kind, resource_id: str) -> Operation[Record | None]:
+    """One record as the asker sees it; None when it is not there."""
+    rows = yield sql.BY_ID[kind], (asker.tenant_no, resource_id)
+    return (yield from seen(asker.tenant_no, kind, record(rows[0]), asker.viewer)) if rows else None
+
+
+def _groups(groups: Sequence[Record], base: str) -> Iterator[Doc]:
+    for each in groups:
+        name = each.content()["displayName"]
+        yield {"value": each.id, "$ref": f"{base}/Groups/{each.id}", "display": name, "type": "direct"}

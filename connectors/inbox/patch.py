@@ -30,14 +30,14 @@ def replaced(kind: Kind, before: Draft, body: Doc, limits: Limits) -> Draft:
     if "active" in before.doc:
         draft.doc.setdefault("active", before.doc["active"])
         draft.cleared.discard("active")
-    draft.cleared |= (_spoken(before.doc) | before.cleared) - _spoken(draft.doc)
+    draft.cleared |= (spoken(before.doc) | before.cleared) - spoken(draft.doc)
     if draft.edits:
         first, *rest = draft.edits
         draft.edits = [type(first)("replace", first.members), *rest]
     return draft
 
 
-def _spoken(doc: Doc) -> set[str]:
+def spoken(doc: Doc) -> set[str]:
     """Keys of everything that has a value: `title`, `name.givenName`, `manager`."""
     flat = {**doc, **doc.get(ENTERPRISE, {})}
     flat.pop(ENTERPRISE, None)

@@ -54,6 +54,11 @@ class Snapshot:
         """External ids that several live users bear, and how many each; at most 20."""
         return self._store.do(every(sql.DUPLICATES, self.standing.tenant_no, 20))
 
+    def contested(self) -> Row:
+        """How many live users, and groups, two providers have met in."""
+        row = self._store.do(one(sql.CONTESTED, self.standing.tenant_no, self.standing.tenant_no))
+        return row or (0, 0)
+
     def _pages(self, statement: str, after: int) -> Iterator[list[Row]]:
         yield from self._store.pages(statement, (self.standing.tenant_no, after), PAGE)
 

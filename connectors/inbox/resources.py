@@ -1,7 +1,8 @@
 """What a write does to the log and to its projection: create, replace, patch, delete. The same functions replay the log.
 
 Each accepted write takes one number and appends one event. A write that changes nothing appends its event and leaves the
-row as it was. Members are rows of their own, so that one edge never rewrites a group.
+row as it was. Members are rows of their own, so that one edge never rewrites a group. Whether a write goes to the record or
+to its author's view of it (`contest`, `views`) is decided by what is stored, so that a replay decides alike.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 
 from connectors.inbox import statements as sql
+from connectors.inbox import views
 from connectors.inbox.asking import Operation, Turn, Writing
-from connectors.inbox.contest import Author, Conflict, conflict
+from connectors.inbox.contest import Author, kept_apart
 from connectors.inbox.draft import Draft
 from connectors.inbox.members import apply_edits
 from connectors.inbox.patch import apply_operations, from_body, replaced
@@ -35,6 +37,10 @@ class Write:
     logged: str
     author: Author
     limits: Limits
+
+    def key(self, resource_id: str, viewer: str) -> views.Key:
+        """The author's view of a resource of that kind."""
+        return views.Key(self.kind, resource_id, viewer)
 
 
 def missing(kind: Kind) -> ScimError:
@@ -65,24 +71,43 @@ def _event(turn: Turn, write: Write, verb: str) -> Operation[int]:
 
 
 def _refuse_taken(turn: Turn, write: Write, name: str) -> Operation[None]:
-    rows = yield sql.NAME_TAKEN[write.kind], (turn.tenant_no, name)
-    if rows and rows[0][0] != write.id:
+    found = yield from _bearers(turn, write, name)
+    if any(each != write.id for each in found):
         raise ScimError(409, f"a {write.kind} with this {NAME[write.kind]} exists already", "uniqueness")
 
 
-def _held(turn: Turn, write: Write) -> Operation[Record]:
-    rows = yield sql.BY_ID[write.kind], (turn.tenant_no, write.id)
+def _bearers(turn: Turn, write: Write, name: str) -> Operation[list[str]]:
+    """Ids of what has that name, in the store or as the author sees it."""
+    rows = yield sql.NAME_TAKEN[write.kind], (turn.tenant_no, name)
+    viewer = write.author.viewer
+    own = (yield sql.VIEWS_BY_KEY, (turn.tenant_no, write.kind, viewer, "name", name)) if viewer else []
+    return [row[0] for row in (*rows, *own)]
+
+
+def _held(turn: Turn, kind: Kind, resource_id: str) -> Operation[Record]:
+    rows = yield sql.BY_ID[kind], (turn.tenant_no, resource_id)
     if not rows:
-        raise missing(write.kind)
+        raise missing(kind)
     return record(rows[0])
 
 
+def _held_and_seen(turn: Turn, write: Write) -> Operation[tuple[Record, Record]]:
+    """The record, and as its author sees it. ScimError 404 when it is not there or the author has deleted it."""
+    before = yield from _held(turn, write.kind, write.id)
+    found = yield from views.seen(turn.tenant_no, write.kind, before, write.author.viewer)
+    if found is None:
+        raise missing(write.kind)
+    return before, found
+
+
 def create(write: Write) -> Writing[Record]:
-    """POST. ScimError 409 when the name is taken."""
+    """POST. Of a record that only its author sees deleted: it is there again for the author, as the author says. ScimError 409 when the name is taken."""
 
     def writing(turn: Turn) -> Operation[Record]:
         draft = from_body(write.kind, write.body, write.limits)
         name = _name(draft)
+        if (hidden := (yield from _hidden(turn, write, name))) is not None:
+            return (yield from _joined(turn, write, hidden, draft))
         yield from _refuse_taken(turn, write, name)
         seq = yield from _event(turn, write, "create")
         author = write.author
@@ -103,12 +128,38 @@ def create(write: Write) -> Writing[Record]:
     return writing
 
 
+def _hidden(turn: Turn, write: Write, name: str) -> Operation[Record | None]:
+    """The record of that name when its author has deleted it in its own view, and calls nothing else so."""
+    viewer = write.author.viewer
+    found = (yield from _bearers(turn, write, name)) if viewer else []
+    if len(found) != 1:
+        return None
+    before = yield from _held(turn, write.kind, found[0])
+    shown = yield from views.seen(turn.tenant_no, write.kind, before, viewer)
+    return before if shown is None else None
+
+
+def _joined(turn: Turn, write: Write, before: Record, draft: Draft) -> Operation[Record]:
+    seq = yield from _event(turn, write, "create")
+    return (yield from _apart(turn, write, before, draft, seq))
+
+
+def _apart(turn: Turn, write: Write, before: Record, own: Draft, seq: int) -> Operation[Record]:
+    """Keeps a write in its author's view; gives the record as the author sees it then."""
+    viewer = write.author.viewer
+    assert viewer is not None  # noqa: S101 - the caller has looked
+    patch = views.difference(before.content(), own.doc)
+    yield from views.put(turn, write.key(before.id, viewer), patch, own.edits, seq)
+    found = yield from views.seen(turn.tenant_no, write.kind, before, viewer)
+    return found or before
+
+
 def _put_addresses(turn: Turn, user_id: str, addresses: Sequence[str]) -> Operation[None]:
     if addresses:
         yield sql.ADDRESS_ADD, [(turn.tenant_no, each, user_id) for each in addresses]
 
 
-def replace(write: Write, precondition: Precondition | None = None) -> Writing[Record | Conflict]:
+def replace(write: Write, precondition: Precondition | None = None) -> Writing[Record]:
     """PUT. ScimError 404, 409, 412."""
 
     def change(before: Record) -> Draft:
@@ -118,7 +169,7 @@ def replace(write: Write, precondition: Precondition | None = None) -> Writing[R
     return _changing(write, "replace", change, precondition)
 
 
-def patch(write: Write, precondition: Precondition | None = None) -> Writing[Record | Conflict]:
+def patch(write: Write, precondition: Precondition | None = None) -> Writing[Record]:
     """PATCH: all operations or none. ScimError 400, 404, 409, 412."""
 
     def change(before: Record) -> Draft:
@@ -131,21 +182,28 @@ def patch(write: Write, precondition: Precondition | None = None) -> Writing[Rec
 
 def _changing(
     write: Write, verb: str, change: Callable[[Record], Draft], precondition: Precondition | None
-) -> Writing[Record | Conflict]:
-    def writing(turn: Turn) -> Operation[Record | Conflict]:
-        before = yield from _held(turn, write)
+) -> Writing[Record]:
+    def writing(turn: Turn) -> Operation[Record]:
+        before, shown = yield from _held_and_seen(turn, write)
         if precondition is not None:
-            precondition(before)
-        draft = change(before)
-        name = _name(draft)
-        old = before.content()
-        if name != str(old[NAME[write.kind]]).casefold():
-            yield from _refuse_taken(turn, write, name)
-        if found := conflict(write.kind, before, draft, write.author):
-            yield from contest(write, before, turn)
-            return found
+            precondition(shown)
+        own = change(shown)
+        if _name(own) != str(shown.content()[NAME[write.kind]]).casefold():
+            yield from _refuse_taken(turn, write, _name(own))
+        draft = views.merged(before, shown, own)
+        if kept_apart(write.kind, before, draft, write.author):
+            before = yield from contest(write, before, turn)
+            seq = yield from _event(turn, write, verb)
+            return (yield from _apart(turn, write, before, own, seq))
         seq = yield from _event(turn, write, verb)
-        return (yield from _store(turn, write, _Change(before, old, draft, name, seq)))
+        after = yield from _store(turn, write, _Change(before, before.content(), draft, _name(draft), seq))
+        viewer = write.author.viewer
+        if viewer is None:
+            return after
+        edged = bool(own.edits) and (yield from views.has_edges(turn, write.key(write.id, viewer)))
+        if shown == before and not edged:
+            return after
+        return (yield from _apart(turn, write, after, own, seq))
 
     return writing
 
@@ -191,16 +249,19 @@ def _store(turn: Turn, write: Write, change: _Change) -> Operation[Record]:
     return replace_fields(before, seq=seq, changed_at=turn.at, doc=doc, cleared=cleared, members=members)
 
 
-def delete(write: Write, precondition: Precondition | None = None) -> Writing[Conflict | None]:
+def delete(write: Write, precondition: Precondition | None = None) -> Writing[None]:
     """DELETE: the row stays as a tombstone, its edges as removed ones. ScimError 404, 412."""
 
-    def writing(turn: Turn) -> Operation[Conflict | None]:
-        before = yield from _held(turn, write)
+    def writing(turn: Turn) -> Operation[None]:
+        before, shown = yield from _held_and_seen(turn, write)
         if precondition is not None:
-            precondition(before)
-        if found := conflict(write.kind, before, None, write.author):
+            precondition(shown)
+        viewer = write.author.viewer
+        if viewer is not None and kept_apart(write.kind, before, None, write.author):
             yield from contest(write, before, turn)
-            return found
+            seq = yield from _event(turn, write, "delete")
+            yield from views.hide(turn, write.key(write.id, viewer), seq)
+            return
         seq = yield from _event(turn, write, "delete")
         key = (turn.tenant_no, write.id)
         yield sql.LEFT_GROUPS, (turn.tenant_no, *key)
@@ -212,26 +273,27 @@ def delete(write: Write, precondition: Precondition | None = None) -> Writing[Co
             yield sql.EMPTY_GROUP, (seq, *key)
             turn.groups -= 1
         yield sql.TOMB[write.kind], (seq, turn.at, turn.at, write.author.writer, *key)
+        yield from views.end_all(turn, write.kind, write.id)
         turn.reduces = True
-        return None
 
     return writing
 
 
-def contest(write: Write, before: Record, turn: Turn) -> Operation[None]:
+def contest(write: Write, before: Record, turn: Turn) -> Operation[Record]:
     """Notes that two providers want this record. An event of its own, since it decides about later writes; once is enough."""
     if before.contested:
-        return
+        return before
     noted = Write(write.kind, write.id, {}, "{}", write.author, write.limits)
     seq = yield from _event(turn, noted, "contest")
     yield sql.CONTEST[write.kind], (seq, turn.tenant_no, write.id)
+    return replace_fields(before, seq=seq, contested=1)
 
 
 def contested_again(write: Write) -> Writing[None]:
     """The event of `contest`, replayed."""
 
     def writing(turn: Turn) -> Operation[None]:
-        before = yield from _held(turn, write)
+        before = yield from _held(turn, write.kind, write.id)
         yield from contest(write, before, turn)
 
     return writing

@@ -34,7 +34,7 @@ class Marks(Strict):
     )
     domains: tuple[Annotated[str, AfterValidator(str.lower)], ...] = Field(
         default=(),
-        description="e-mail domains, for a provider that bears no mark; a hint only: what takes away is refused when two providers meet",
+        description="e-mail domains, for a provider that bears no mark; a hint only: when two providers meet in a record, what one takes away changes its own view only",
     )
 
     @model_validator(mode="after")

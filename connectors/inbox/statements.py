@@ -3,7 +3,8 @@
 `inbox_event` is the append-only log. `inbox_user`, `inbox_group`, `inbox_member` and `inbox_address` are its projection;
 `seq` is the number of the event that last changed the row, `born` of the one that made it. Rows of what is gone stay
 as tombstones, since only an explicit word of the provider is evidence. `inbox_reduction` holds the newest number with
-which a tenant took access away, for processes that look on.
+which a tenant took access away, for processes that look on. `inbox_view`, `inbox_view_member` and `inbox_view_key` hold in
+what a record differs for one caller behind a shared credential (see `views`): attributes, edges, and what they are found by.
 """
 
 from __future__ import annotations
@@ -54,6 +55,18 @@ TABLES = (
         PRIMARY KEY (tenant_no, address, user_id))""",
     "CREATE INDEX IF NOT EXISTS inbox_address_user ON inbox_address (tenant_no, user_id)",
     "CREATE TABLE IF NOT EXISTS inbox_reduction (tenant_no INTEGER PRIMARY KEY, seq BIGINT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS inbox_view (
+        tenant_no INTEGER NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, mark TEXT NOT NULL, seq BIGINT NOT NULL,
+        changed_at TEXT NOT NULL, gone INTEGER NOT NULL, patch TEXT NOT NULL, PRIMARY KEY (tenant_no, kind, id, mark))""",
+    "CREATE INDEX IF NOT EXISTS inbox_view_gone ON inbox_view (tenant_no, kind, mark) WHERE gone = 1",
+    """CREATE TABLE IF NOT EXISTS inbox_view_member (
+        tenant_no INTEGER NOT NULL, group_id TEXT NOT NULL, member_id TEXT NOT NULL, mark TEXT NOT NULL, kind TEXT NOT NULL,
+        seq BIGINT NOT NULL, removed INTEGER NOT NULL, PRIMARY KEY (tenant_no, group_id, member_id, mark))""",
+    "CREATE INDEX IF NOT EXISTS inbox_view_member_of ON inbox_view_member (tenant_no, member_id, mark)",
+    """CREATE TABLE IF NOT EXISTS inbox_view_key (
+        tenant_no INTEGER NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, mark TEXT NOT NULL, seq BIGINT NOT NULL,
+        named TEXT NOT NULL, literal TEXT NOT NULL, PRIMARY KEY (tenant_no, kind, id, mark, named, literal))""",
+    "CREATE INDEX IF NOT EXISTS inbox_view_key_of ON inbox_view_key (tenant_no, kind, mark, named, literal, id)",
     """CREATE TABLE IF NOT EXISTS inbox_checkpoint (
         tenant_no INTEGER NOT NULL, seq BIGINT NOT NULL, part INTEGER NOT NULL, at TEXT NOT NULL, data TEXT NOT NULL,
         PRIMARY KEY (tenant_no, seq, part))""",
@@ -107,22 +120,51 @@ COLUMNS = "id, born, seq, doc, cleared, created_at, changed_at, deleted_at, writ
 
 def _both(template: str) -> dict[str, str]:
     """The same statement for users and groups."""
-    return {kind: template.replace("TABLE", table).replace("COLUMNS", COLUMNS) for kind, table in TABLE.items()}
+    filled = template.replace("COLUMNS", COLUMNS)
+    return {kind: filled.replace("TABLE", table).replace("KIND", kind) for kind, table in TABLE.items()}
+
+
+# The edges as one caller sees them; its mark is asked for twice, before everything else.
+_SEEN = """(SELECT tenant_no, group_id, member_id, kind, removed FROM inbox_member e WHERE removed = 0 AND NOT EXISTS
+    (SELECT 1 FROM inbox_view_member v WHERE v.tenant_no = e.tenant_no AND v.group_id = e.group_id
+    AND v.member_id = e.member_id AND v.mark = ?) UNION ALL SELECT tenant_no, group_id, member_id, kind, removed
+    FROM inbox_view_member WHERE mark = ? AND removed = 0)"""
+
+
+def _edges(template: str) -> tuple[str, str]:
+    """The same statement for the edges that are stored and for those that a caller sees."""
+    return template.replace("EDGES", "inbox_member m"), template.replace("EDGES", f"{_SEEN} m")
+
+
+def _edges_both(template: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The same for groups by their member and for users by their group."""
+    ends = {"Group": ("group_id", "member_id"), "User": ("member_id", "group_id")}
+    made = {kind: _edges(template.replace("SUBJECT", a).replace("OTHER", b)) for kind, (a, b) in ends.items()}
+    return {kind: each[0] for kind, each in made.items()}, {kind: each[1] for kind, each in made.items()}
 
 
 BY_ID = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND id = ? AND deleted_at IS NULL")
 BY_NAME = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND name = ? AND deleted_at IS NULL")
 BY_EXTERNAL = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND external_id = ? AND deleted_at IS NULL")
-BY_EDGE = {
-    "Group": f"""SELECT {COLUMNS} FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
-        (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0)""",  # noqa: S608 - constants only
-    "User": f"""SELECT {COLUMNS} FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
-        (SELECT member_id FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0)""",  # noqa: S608 - constants only
-}
+BY_EDGE, BY_EDGE_SEEN = (
+    {
+        kind: f"SELECT {COLUMNS} FROM {TABLE[kind]} WHERE tenant_no = ? AND deleted_at IS NULL AND id IN ({each})"  # noqa: S608 - constants only
+        for kind, each in statements.items()
+    }
+    for statements in _edges_both("SELECT SUBJECT FROM EDGES WHERE tenant_no = ? AND OTHER = ? AND removed = 0")
+)
 BY_ADDRESS = f"""SELECT {COLUMNS} FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL AND id IN
     (SELECT user_id FROM inbox_address WHERE tenant_no = ? AND address = ?)"""  # noqa: S608 - constants only
 AFTER = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND deleted_at IS NULL AND born > ? ORDER BY born LIMIT ?")
 SKIPPING = _both("SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND deleted_at IS NULL ORDER BY born LIMIT ? OFFSET ?")
+_HIDDEN = """SELECT 1 FROM inbox_view v WHERE v.tenant_no = TABLE.tenant_no AND v.kind = 'KIND' AND v.id = TABLE.id
+    AND v.mark = ? AND v.gone = 1"""
+AFTER_SEEN = _both(
+    f"SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND deleted_at IS NULL AND born > ? AND NOT EXISTS ({_HIDDEN}) ORDER BY born LIMIT ?"  # noqa: S608 - constants only
+)
+SKIPPING_SEEN = _both(
+    f"SELECT COLUMNS FROM TABLE WHERE tenant_no = ? AND deleted_at IS NULL AND NOT EXISTS ({_HIDDEN}) ORDER BY born LIMIT ? OFFSET ?"  # noqa: S608 - constants only
+)
 NAME_TAKEN = _both("SELECT id FROM TABLE WHERE tenant_no = ? AND name = ? AND deleted_at IS NULL")
 ADD = _both(
     """INSERT INTO TABLE (tenant_no, id, born, seq, name, external_id, doc, cleared, created_at, changed_at, deleted_at,
@@ -147,22 +189,26 @@ MEMBER_ADD = """INSERT INTO inbox_member (tenant_no, group_id, member_id, kind, 
     ON CONFLICT (tenant_no, group_id, member_id) DO UPDATE SET kind = excluded.kind, seq = excluded.seq, removed = 0"""
 MEMBER_DROP = """UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = ? AND group_id = ? AND member_id = ?
     AND removed = 0"""
-MEMBERS_AFTER = """SELECT member_id, kind FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0
+MEMBERS_AFTER, MEMBERS_AFTER_SEEN = _edges(
+    """SELECT member_id, kind FROM EDGES WHERE tenant_no = ? AND group_id = ? AND removed = 0
     AND member_id > ? ORDER BY member_id LIMIT ?"""
-GROUPS_OF = """SELECT g.id, g.doc, g.born FROM inbox_member m JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
-    WHERE m.tenant_no = ? AND m.member_id = ? AND m.removed = 0 AND g.deleted_at IS NULL"""
+)
+_OF_GROUP = ", ".join(f"g.{each}" for each in COLUMNS.split(", "))
+GROUPS_OF, GROUPS_OF_SEEN = _edges(
+    f"""SELECT {_OF_GROUP} FROM EDGES JOIN inbox_group g ON g.tenant_no = m.tenant_no AND g.id = m.group_id
+    WHERE m.tenant_no = ? AND m.member_id = ? AND m.removed = 0 AND g.deleted_at IS NULL"""  # noqa: S608 - constants only
+)
 LEFT_GROUPS = """UPDATE inbox_group SET members = members - 1 WHERE tenant_no = ? AND id IN
     (SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0)"""
 LEAVE_ALL = "UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = ? AND member_id = ? AND removed = 0"
 EMPTY_GROUP = "UPDATE inbox_member SET removed = 1, seq = ? WHERE tenant_no = ? AND group_id = ? AND removed = 0"
-EDGE_SUBJECTS = {
-    "Group": "SELECT group_id FROM inbox_member WHERE tenant_no = ? AND member_id = ? AND removed = 0",
-    "User": "SELECT member_id FROM inbox_member WHERE tenant_no = ? AND group_id = ? AND removed = 0",
-}
-EDGE_SUBJECTS_ANY = {
-    "Group": "SELECT DISTINCT group_id FROM inbox_member WHERE tenant_no = ? AND removed = 0",
-    "User": "SELECT DISTINCT member_id FROM inbox_member WHERE tenant_no = ? AND removed = 0",
-}
+EDGE_SUBJECTS, EDGE_SUBJECTS_SEEN = _edges_both(
+    "SELECT SUBJECT FROM EDGES WHERE tenant_no = ? AND OTHER = ? AND removed = 0"
+)
+EDGE_SUBJECTS_ANY, EDGE_SUBJECTS_ANY_SEEN = _edges_both(
+    "SELECT DISTINCT SUBJECT FROM EDGES WHERE tenant_no = ? AND removed = 0"
+)
+SUBJECTS_SEEN = EDGE_SUBJECTS_SEEN, EDGE_SUBJECTS_ANY_SEEN
 MEMBERS_PRUNE = """DELETE FROM inbox_member WHERE tenant_no = ? AND removed = 1 AND seq <= ?"""
 
 
@@ -179,6 +225,45 @@ def members_among(count: int) -> str:
 def groups_among(count: int) -> str:
     """Which of these ids are groups."""
     return f"SELECT id FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL AND id IN ({among(count)})"  # noqa: S608 - placeholders only
+
+
+# --- views: in what a record differs for one caller
+VIEW_COLUMNS = "seq, changed_at, gone, patch"
+VIEW_OF = f"SELECT {VIEW_COLUMNS} FROM inbox_view WHERE tenant_no = ? AND kind = ? AND id = ? AND mark = ?"  # noqa: S608 - constants only
+VIEW_PUT = """INSERT INTO inbox_view (tenant_no, kind, id, mark, seq, changed_at, gone, patch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (tenant_no, kind, id, mark) DO UPDATE SET seq = excluded.seq, changed_at = excluded.changed_at,
+    gone = excluded.gone, patch = excluded.patch"""
+VIEW_END = "DELETE FROM inbox_view WHERE tenant_no = ? AND kind = ? AND id = ? AND mark = ?"
+VIEW_END_ALL = "DELETE FROM inbox_view WHERE tenant_no = ? AND kind = ? AND id = ?"
+VIEWS_GONE = "SELECT count(*) FROM inbox_view WHERE tenant_no = ? AND kind = ? AND mark = ? AND gone = 1"
+VIEW_KEY_ADD = """INSERT INTO inbox_view_key (tenant_no, kind, id, mark, seq, named, literal) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
+VIEW_KEYS_DROP = "DELETE FROM inbox_view_key WHERE tenant_no = ? AND kind = ? AND id = ? AND mark = ?"
+VIEW_KEYS_DROP_ALL = "DELETE FROM inbox_view_key WHERE tenant_no = ? AND kind = ? AND id = ?"
+VIEWS_BY_KEY = (
+    "SELECT id FROM inbox_view_key WHERE tenant_no = ? AND kind = ? AND mark = ? AND named = ? AND literal = ?"
+)
+VIEW_EDGED = "SELECT 1 FROM inbox_view_member WHERE tenant_no = ? AND group_id = ? AND mark = ? LIMIT 1"
+VIEW_EDGE_PUT = """INSERT INTO inbox_view_member (tenant_no, group_id, member_id, mark, kind, seq, removed)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_no, group_id, member_id, mark)
+    DO UPDATE SET kind = excluded.kind, seq = excluded.seq, removed = excluded.removed"""
+VIEW_EDGE_END = "DELETE FROM inbox_view_member WHERE tenant_no = ? AND group_id = ? AND member_id = ? AND mark = ?"
+_LEFT = """INSERT INTO inbox_view_member (tenant_no, group_id, member_id, mark, kind, seq, removed)
+    SELECT tenant_no, group_id, member_id, ?, '', ?, 1 FROM inbox_member WHERE tenant_no = ? AND END = ? AND removed = 0
+    ON CONFLICT (tenant_no, group_id, member_id, mark) DO UPDATE SET kind = '', seq = excluded.seq, removed = 1"""
+_ADDED_END = "DELETE FROM inbox_view_member WHERE tenant_no = ? AND END = ? AND mark = ? AND removed = 0"
+_ALL_END = "DELETE FROM inbox_view_member WHERE tenant_no = ? AND END = ?"
+VIEW_EDGES_LEFT, VIEW_ADDED_END, VIEW_EDGES_END_ALL = (
+    {"User": each.replace("END", "member_id"), "Group": each.replace("END", "group_id")}
+    for each in (_LEFT, _ADDED_END, _ALL_END)
+)
+CONTESTED = """SELECT (SELECT count(*) FROM inbox_user WHERE tenant_no = ? AND deleted_at IS NULL AND contested = 1),
+    (SELECT count(*) FROM inbox_group WHERE tenant_no = ? AND deleted_at IS NULL AND contested = 1)"""
+
+
+def views_among(count: int) -> str:
+    """A caller's views of these ids."""
+    return f"SELECT id, {VIEW_COLUMNS} FROM inbox_view WHERE tenant_no = ? AND kind = ? AND mark = ? AND id IN ({among(count)})"  # noqa: S608 - placeholders only
 
 
 # --- where a tenant stands
@@ -200,14 +285,25 @@ REPEATED_COUNT = """SELECT count(*) FROM (SELECT external_id FROM inbox_user WHE
 EVENT_AT = "SELECT at FROM inbox_event WHERE tenant_no = ? AND seq = ?"
 
 # --- checkpoints: whole rows of one tenant, in the order of their keys
-KEYS = {"inbox_user": ("id",), "inbox_group": ("id",), "inbox_member": ("group_id", "member_id")}
+KEYS = {
+    "inbox_user": ("id",),
+    "inbox_group": ("id",),
+    "inbox_member": ("group_id", "member_id"),
+    "inbox_view": ("kind", "id", "mark"),
+    "inbox_view_member": ("group_id", "member_id", "mark"),
+    "inbox_view_key": ("kind", "id", "mark", "named", "literal"),
+}
 RESOURCE_ROW = "id, born, seq, name, external_id, doc, cleared, created_at, changed_at, deleted_at, writer, provider, contested, members"
 ROW = {
     "inbox_user": RESOURCE_ROW,
     "inbox_group": RESOURCE_ROW,
     "inbox_member": "group_id, member_id, kind, seq, removed",
+    "inbox_view": "kind, id, mark, seq, changed_at, gone, patch",
+    "inbox_view_member": "group_id, member_id, mark, kind, seq, removed",
+    "inbox_view_key": "kind, id, mark, named, literal, seq",
 }
 GONE = {"inbox_user": "deleted_at IS NOT NULL", "inbox_group": "deleted_at IS NOT NULL", "inbox_member": "removed = 1"}
+GONE |= dict.fromkeys(("inbox_view", "inbox_view_member", "inbox_view_key"), "1 = 0")  # a view is never forgotten
 DUMP = {
     table: f"""SELECT {ROW[table]} FROM {table} WHERE tenant_no = ? AND ({", ".join(keys)}) > ({", ".join("?" * len(keys))})
     AND NOT ({GONE[table]} AND seq <= ?) ORDER BY {", ".join(keys)} LIMIT ?"""  # noqa: S608 - constants only

@@ -142,7 +142,7 @@ class Inbox:
             self._snapshot = None
 
     def check(self) -> Iterator[Finding]:
-        """Whether it was pushed to, whether it is filling, external ids that repeat, tokens that end."""
+        """Whether it was pushed to, whether it is filling, external ids that repeat, records that two providers want, tokens that end."""
         with self._readable():
             snapshot = self._open()
             standing = snapshot.standing
@@ -157,6 +157,10 @@ class Inbox:
                     f"{many}{'+' if many == 20 else ''} externalId values are borne by several users, such as {sample}"
                 )
                 yield Finding("warning", "externalId", text, "Map externalId to an immutable id of the provider")
+            users, groups = snapshot.contested()
+            if users or groups:
+                text = f"two providers want {users} users and {groups} groups; what one takes away changes its own view only"
+                yield Finding("warning", "shared", text, "Give each a segment, header, flag or network of its own")
             yield from self._tokens()
 
     def _tokens(self) -> Iterator[Finding]:
