@@ -195,7 +195,8 @@ def _fall_back(
     fell: dict[str, pl.Series] = {}
     notes: list[str] = []
     for attribute in sorted(name for name, rule in rules.items() if rule.fallback and name in TEXTS):
-        values, keys = columns[attribute], columns[f"from_{attribute}"]
+        # clones: `scatter` changes a series in place, and `survived` must stay what tenants said
+        values, keys = columns[attribute].clone(), columns[f"from_{attribute}"].clone()
         chosen = pl.Series(attribute, [None], dtype=pl.Int32).new_from_index(0, len(values))
         for place, step in enumerate(rules[attribute].fallback):
             open_at = (values.is_null() & keys.is_null() & chosen.is_null()).arg_true()

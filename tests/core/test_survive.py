@@ -293,3 +293,14 @@ def test_a_loser_is_told_which_setting_beat_it(rule):
     told = attributes(accounts, matched(accounts).links, THREE, {"title": rule}, today=TODAY, names=("title",))[0]
     assert told.winner.account_key == 2
     assert "attributes.title" in told.losers[0].reason
+
+
+def test_a_fallback_never_sees_what_another_one_gave():
+    """A title that falls back on the telephone stays without one where the telephone itself is only a fallback."""
+    accounts = frame({"tenant_key": 1, "department": "Ops"})
+    rules = {
+        "phone": AttributeRule(fallback=("department",)),
+        "title": AttributeRule(fallback=("phone", "person.department || '!'")),
+    }
+    row = merge(accounts, matched(accounts), THREE, MergeSettings(NOW, TODAY, attributes=rules)).row(0, named=True)
+    assert (row["phone"], row["title"]) == ("Ops", "Ops!")
