@@ -1,4 +1,4 @@
-"""The order, written once: read, consolidate, identify, observe, plan, apply, publish.
+"""The order, written once: read, consolidate, identify, observe, plan, apply, suggest, publish.
 
 Plain functions over steps. `PLAIN` runs them here and now; `flows.sync` gives the same steps wrapped as Prefect tasks.
 """
@@ -28,6 +28,7 @@ from tasks.planning import make_plan
 from tasks.publish import publish
 from tasks.read import due, frozen_names, read_tenant
 from tasks.runs import begin, finish
+from tasks.suggestions import look_alike
 
 AT_ONCE = 8  # tenants read in parallel; each has its own server
 ReadStep = Callable[[Installation, str, bool], Manifest]
@@ -49,6 +50,7 @@ class Steps:
     observe: Callable[[Installation, str, Sequence[str]], tuple[Seen, ...]] = observe
     plan: Callable[[Installation, str, Reading], Plan] = make_plan
     apply: Callable[[Installation, str, str], Applied] = apply_plan
+    suggest: Callable[[Installation, str], int | None] = look_alike
     publish: Callable[[Installation], object] = publish
 
 
@@ -86,11 +88,13 @@ class Result:
 
 def plan(inst: Installation, what: What | None = None, *, steps: Steps = PLAIN) -> Result:
     """Reads, consolidates, plans and publishes; writes nothing to targets."""
-    run_id = begin(inst, "plan")
+    run_id, asked = begin(inst, "plan"), what or What()
     with finish(inst, run_id, steps.publish) as ending:
-        result = _planned(inst, run_id, what or What(), steps)
+        result = _planned(inst, run_id, asked, steps)
         ending.exit = result.exit
         ending.digest = result.plan.header.digest if result.plan else None
+        if asked.who is None:
+            steps.suggest(inst, run_id)
         return result
 
 
@@ -98,9 +102,9 @@ def sync(
     inst: Installation, what: What | None = None, *, apply: bool = False, steps: Steps = PLAIN, kind: str = "sync"
 ) -> Result:
     """Plans, and applies what is not held when asked to. `kind`: what the history calls it."""
-    run_id = begin(inst, kind)
+    run_id, asked = begin(inst, kind), what or What()
     with finish(inst, run_id, steps.publish) as ending:
-        result = _planned(inst, run_id, what or What(), steps)
+        result = _planned(inst, run_id, asked, steps)
         digest = result.plan.header.digest if result.plan else None
         ending.digest = digest
         if apply and digest is not None and result.plan is not None and result.plan.ready.height:
@@ -108,6 +112,8 @@ def sync(
             code = worst(result.exit, verdict(applied))
             result = replace(result, applied=applied, exit=code)
         ending.exit = result.exit
+        if asked.who is None:
+            steps.suggest(inst, run_id)
         return result
 
 

@@ -43,6 +43,7 @@ from tasks.observe import observe
 from tasks.planning import make_plan
 from tasks.publish import publish
 from tasks.read import read_tenant
+from tasks.suggestions import look_alike
 
 BETWEEN_SECONDS = 2.0  # between two updates of one progress artifact
 
@@ -110,6 +111,7 @@ STEPS = order.Steps(
     observe=_step("observe targets", observe),
     plan=_step("plan", make_plan),
     apply=_step("apply", apply_plan),  # never retried: the ledger settles what was begun
+    suggest=_step("suggest", look_alike),
     publish=_step("publish", publish),
 )
 

@@ -15,15 +15,12 @@ from core.merge_status import StatusRule
 from core.model import TenantFacts
 from core.normalise import normalise
 from core.review import to_review, undecided
-from core.suggest import fingerprint
 from core.unmerge import restored
 from state.store import Store
 from tasks.facts import tenant_facts
 from tasks.installation import Installation
 from tasks.override import in_force, notes, remember
 from tasks.suggestions import with_suggestions
-
-SUGGESTED_FROM = "suggested_from"  # the fingerprint of what the stored suggestions were made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +66,14 @@ def identify(inst: Installation, run_id: str) -> Identified:
                 past=past,
             )
 
-        matching = again(decisions)
-        content = fingerprint(accounts, matching.links, decisions, inst.config.settings.match.suggest)
-        moved = store.session.get(SUGGESTED_FROM) != content
         matching, similar = with_suggestions(
-            matching,
+            again(decisions),
             again,
             inst.config.settings.match,
             accounts=accounts,
             facts=facts,
             decisions=decisions,
-            stored=None if moved else store.doubts(),
+            stored=store.doubts(),  # new ones are looked for when the plan is made: nobody waits for them
         )
         status = inst.config.settings.status
         settings = MergeSettings(
@@ -97,7 +91,6 @@ def identify(inst: Installation, run_id: str) -> Identified:
                 run_id, matching.links, matching.persons, persons, inst.clock(), lineage=matching.lineage
             )
             store.save_review(run_id, doubts, start.decided, start.undone, inst.clock())
-            store.session.put(SUGGESTED_FROM, content)
             remember(store, settings.now)
         told = (*matching.notes, *failed, *notes(inst, overrides, persons))
         waiting = undecided(doubts, decisions).height

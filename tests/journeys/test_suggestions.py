@@ -209,7 +209,7 @@ def test_a_run_looks_again_only_when_something_moved(tmp_path: Path, monkeypatch
             inst = Installation(load(path), path)
             identified = plan(inst).identified
             assert identified is not None
-            assert (identified.persons, identified.suggestions) == (31, 1)
+            assert identified.persons == 31
             with Store.open(inst.state, purpose="test", now=inst.clock) as store:
                 row = store.doubts().filter(pl.col("rule") == "similar").row(0, named=True)
             assert json.loads(row["waterfall"])[0]["field"] == "prior"
@@ -222,3 +222,9 @@ def test_a_run_looks_again_only_when_something_moved(tmp_path: Path, monkeypatch
         assert again == 2
         assert "same family name" in reason
         assert listed(8, "c003")[0] == 2
+        path = company.folder / "onefold.yaml"
+        path.write_text(path.read_text() + "match: {suggest: {merge_above: {human: 0.9}}}\n")
+        inst = Installation(load(path), path)
+        joined = plan(inst).identified
+        assert joined is not None
+        assert (joined.persons, joined.suggestions) == (30, 0)
