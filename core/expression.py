@@ -76,10 +76,9 @@ class _Refusal(Exception):  # noqa: N818 - it carries a remedy to `check`, it is
 @cache
 def _functions() -> Mapping[str, tuple[frozenset[str], frozenset[str], tuple[tuple[tuple[str, ...], str], ...]]]:
     """Of each function of DuckDB: its types, its stabilities, its macro definitions with their parameters."""
-    with duckdb.connect(":memory:") as connection:
+    with _sealed() as connection:
         rows = connection.execute(
-            "SELECT function_name, function_type, stability, parameters, macro_definition FROM duckdb_functions() "
-            "ORDER BY ALL"
+            "SELECT function_name, function_type, stability, parameters, macro_definition FROM duckdb_functions()"
         ).fetchall()
     kinds: dict[str, set[str]] = defaultdict(set)
     steady: dict[str, set[str]] = defaultdict(set)
@@ -90,7 +89,7 @@ def _functions() -> Mapping[str, tuple[frozenset[str], frozenset[str], tuple[tup
             steady[name].add(stability)
         if kind == "macro":
             macros[name].append((tuple(parameters), macro))
-    return {name: (frozenset(kinds[name]), frozenset(steady[name]), tuple(macros[name])) for name in kinds}
+    return {name: (frozenset(kinds[name]), frozenset(steady[name]), tuple(sorted(macros[name]))) for name in kinds}
 
 
 def _quoted(expression: str) -> str:
@@ -101,7 +100,7 @@ def _quoted(expression: str) -> str:
 def _tree(expression: str) -> dict[str, Any]:
     """The parse tree of one expression; _Refusal when it is anything else."""
     texts = (f"SELECT ({_quoted(expression)}\n)", f"SELECT {_quoted(expression)}\n")
-    with duckdb.connect(":memory:") as connection:
+    with _sealed() as connection:
         trees = [
             json.loads(connection.execute("SELECT json_serialize_sql(?)", [text]).fetchall()[0][0]) for text in texts
         ]
