@@ -33,6 +33,7 @@ PLAIN = {
 USER_SELECT = (
     "id",
     "accountEnabled",
+    "isResourceAccount",
     "userType",
     "creationType",
     "externalUserState",
@@ -87,6 +88,8 @@ def to_account(user: Mapping[str, Any]) -> dict[str, object]:
         enabled = user["accountEnabled"]
         row["active"] = enabled
         row["status"] = (user.get("externalUserState") or "Enabled") if enabled else "Disabled"
+    if user.get("isResourceAccount") is True:
+        row["status"] = "Resource"  # a room or a calling queue: its class is told by this word (`core/classify.py`)
     if "proxyAddresses" in user:
         row["aliases"] = _aliases(user["proxyAddresses"], user.get("mail"))
     if "otherMails" in user:

@@ -70,6 +70,14 @@ def test_a_recorded_page_keeps_what_is_withheld_and_what_is_removed_apart():
     assert "User.Read.All" in found.gaps[0]
 
 
+def test_a_resource_account_says_so():
+    """A room's status is the word that makes it no human, whether it may sign in or not; any other account keeps its own."""
+    for enabled in (True, False):
+        room = to_account({"id": "1", "accountEnabled": enabled, "isResourceAccount": True})
+        assert (room["status"], room["active"]) == ("Resource", enabled)
+    assert to_account({"id": "1", "accountEnabled": True, "isResourceAccount": None})["status"] == "Enabled"
+
+
 def test_groups_from_a_recorded_page():
     """Kinds of groups are told apart; slices of one group are merged; devices are nobody; a removed member is removed."""
     items = page("graph-groups-delta-page.json")
