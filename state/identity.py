@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import RawIOBase
@@ -63,18 +64,29 @@ def save_identity(
 
     `lineage`: LINEAGE of this matching, appended with the run.
     """
-    total = Saved()
     with session.transaction():
         if lineage is not None and lineage.height:
             rows = conform(lineage, LINEAGE).with_columns(run_no=pl.lit(session.run_no(run_id, now), pl.Int32))
             session.insert("core_lineage", rows)
-        for (table, schema), frame in zip(TABLES.items(), (links, person_ids, persons), strict=True):
-            desired = conform(frame, schema).sort(KEYS[table])
-            content = content_of(desired)
-            if session.get(f"content_{table}") == content:
-                continue
-            existing = session.frame(f"{table}_rows", schema=schema)
-            moved = sync_rows(session, table, existing, desired, session.run_no(run_id, now))
-            session.put(f"content_{table}", content)
-            total = Saved(total.added + moved[0], total.changed + moved[1], total.ended + moved[2])
+        return keep(session, run_id, TABLES, (links, person_ids, persons), now)
+
+
+def keep(
+    session: Session,
+    run_id: str,
+    tables: Mapping[str, dict[str, pl.DataType]],
+    frames: Sequence[pl.DataFrame],
+    now: datetime,
+) -> Saved:
+    """Makes each versioned table hold exactly its frame, with history; a frame that was written last is not looked at again."""
+    total = Saved()
+    for (table, schema), frame in zip(tables.items(), frames, strict=True):
+        desired = conform(frame, schema).sort(KEYS[table])
+        content = content_of(desired)
+        if session.get(f"content_{table}") == content:
+            continue
+        existing = session.frame(f"{table}_rows", schema=schema)
+        moved = sync_rows(session, table, existing, desired, session.run_no(run_id, now))
+        session.put(f"content_{table}", content)
+        total = Saved(total.added + moved[0], total.changed + moved[1], total.ended + moved[2])
     return total

@@ -6,9 +6,8 @@ from datetime import datetime
 
 import polars as pl
 
-from core.frames import DECIDED, REVIEW, UNDONE, conform
-from state.history import KEYS, sync_rows
-from state.identity import Saved, content_of
+from core.frames import DECIDED, REVIEW, UNDONE
+from state.identity import Saved, keep
 from state.session import Session
 
 TABLES: dict[str, dict[str, pl.DataType]] = {"core_doubt": REVIEW, "core_decided": DECIDED, "core_undone": UNDONE}
@@ -24,19 +23,9 @@ def save_review(
     now: datetime,
 ) -> Saved:
     """Makes the state hold exactly these frames (REVIEW, DECIDED, UNDONE); a run that is null is this one."""
-    total = Saved()
     with session.transaction():
         if decided.get_column("since_run").has_nulls() or undone.get_column("to_run").has_nulls():
             number = session.run_no(run_id, now)
             decided = decided.with_columns(pl.col("since_run").fill_null(number))
             undone = undone.with_columns(pl.col("to_run").fill_null(number))
-        for (table, schema), frame in zip(TABLES.items(), (doubts, decided, undone), strict=True):
-            desired = conform(frame, schema).sort(KEYS[table])
-            content = content_of(desired)
-            if session.get(f"content_{table}") == content:
-                continue
-            existing = session.frame(f"{table}_rows", schema=schema)
-            moved = sync_rows(session, table, existing, desired, session.run_no(run_id, now))
-            session.put(f"content_{table}", content)
-            total = Saved(total.added + moved[0], total.changed + moved[1], total.ended + moved[2])
-    return total
+        return keep(session, run_id, TABLES, (doubts, decided, undone), now)
