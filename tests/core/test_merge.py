@@ -13,6 +13,7 @@ from core.merge import MergeSettings, merge
 from core.merge_status import OVERRIDE, StatusRule
 from core.model import Right, TenantFacts, TenantMode
 from core.settings import AttributeRule
+from tests.shuffler import SHUFFLER
 
 NOW = datetime(2026, 11, 24, 9)  # noqa: DTZ001 - UTC without zone, as frames hold it
 TODAY = date(2026, 11, 24)
@@ -288,7 +289,7 @@ ROW = st.fixed_dictionaries(
 PEOPLE = st.lists(st.tuples(ROW, st.integers(1, 4)), min_size=1, max_size=12)
 
 
-@given(PEOPLE, st.randoms(), st.sampled_from(["home", "any_authoritative", "precedence"]))
+@given(PEOPLE, SHUFFLER, st.sampled_from(["home", "any_authoritative", "precedence"]))
 def test_merging_is_blind_to_the_order_of_arrival(rows, random, rule):
     """Any order of accounts, links and tenants gives the same persons."""
     accounts = frame(*(row for row, _ in rows))

@@ -13,6 +13,7 @@ from core.model import Right
 from core.settings import AttributeRule
 from core.survive import DECLARED, FALLBACK, PRECEDENCE, UNION, rule_at
 from tests.core.test_merge import ALL, NOW, THREE, TODAY, frame, matched, tenant
+from tests.shuffler import SHUFFLER
 
 NAMES = {1: "t1", 2: "t2", 3: "t3"}
 
@@ -241,7 +242,7 @@ def expected(mine, rules):
     return found
 
 
-@given(PEOPLE, st.fixed_dictionaries({}, optional={"title": RULE, "phone": RULE, "aliases": LIST_RULE}), st.randoms())
+@given(PEOPLE, st.fixed_dictionaries({}, optional={"title": RULE, "phone": RULE, "aliases": LIST_RULE}), SHUFFLER)
 def test_survivors_equal_a_plain_search_in_any_order(people, rules, random):
     """For any accounts, classes and settings the vectorised answer is the one a plain loop finds, in any order of arrival."""
     tenants = (tenant(1), tenant(2), tenant(3, may=ALL - {Right.ATTRIBUTES}))
