@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,34 @@ HELD = 3
 
 class DemoError(RuntimeError):
     """The demo did not end as it should; what was expected and what came."""
+
+
+class Stop:
+    """SIGTERM as an ordinary end; while a process is being started it waits, or that process would be nobody's to end."""
+
+    def __init__(self) -> None:
+        self._holding = self._told = False
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        """The signal's handler."""
+        if self._holding:
+            self._told = True
+        else:
+            sys.exit(143)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Ends only after the block."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self._told:
+            sys.exit(143)
+
+
+STOP = Stop()
 
 
 @dataclass
@@ -76,9 +106,20 @@ class Demo:
         return document
 
     def _run(self, words: list[str], ok: tuple[int, ...]) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "flows", *words], env=self.environment, capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, "-m", "flows", *words]
+        process = None
+        try:
+            with STOP.held():
+                process = subprocess.Popen(
+                    command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                )
+            out, err = process.communicate()
+        except BaseException:
+            if process is not None:
+                process.kill()
+                process.wait()
+            raise
+        done = subprocess.CompletedProcess(command, process.returncode, out, err)
         if done.returncode not in ok:
             raise DemoError(f"onefold {' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
@@ -180,7 +221,7 @@ def configure(folder: Path, urls: dict[str, str], box: Sandbox, *, partner: bool
 
 def main() -> int:
     """Runs the demo in `.demo`; the state stays there to explore."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything it started is ended
+    signal.signal(signal.SIGTERM, STOP)  # so that everything it started is ended
     world = company()
     began = time.monotonic()
     with (
