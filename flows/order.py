@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core.errors import InUseError, RefusedError
@@ -93,8 +94,7 @@ def plan(inst: Installation, what: What | None = None, *, steps: Steps = PLAIN) 
         result = _planned(inst, run_id, asked, steps)
         ending.exit = result.exit
         ending.digest = result.plan.header.digest if result.plan else None
-        if asked.who is None:
-            steps.suggest(inst, run_id)
+        _suggest(inst, run_id, asked, steps)
         return result
 
 
@@ -112,9 +112,15 @@ def sync(
             code = worst(result.exit, verdict(applied))
             result = replace(result, applied=applied, exit=code)
         ending.exit = result.exit
-        if asked.who is None:
-            steps.suggest(inst, run_id)
+        _suggest(inst, run_id, asked, steps)
         return result
+
+
+def _suggest(inst: Installation, run_id: str, what: What, steps: Steps) -> None:
+    """Looks for look-alikes once everything else is done. Where another run has the state by now, that one looks: what this run did stands."""
+    if what.who is None:
+        with suppress(InUseError):
+            steps.suggest(inst, run_id)
 
 
 def offboard(inst: Installation, person_id: str, *, steps: Steps = PLAIN) -> Result:

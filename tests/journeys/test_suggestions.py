@@ -9,13 +9,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from core.errors import InUseError
 from core.frames import ACCOUNT, DECISION, LINK, PERSON_ID, conform, empty
 from core.match import Matching, MatchSettings, match
 from core.model import Right, TenantFacts, TenantMode
 from core.normalise import normalise
 from core.settings import Match, Suggest
 from core.suggest import suggest
-from flows.order import plan
+from flows.exits import Exit
+from flows.order import PLAIN, plan
 from sandbox.serve import Sandbox
 from state.store import Store
 from tasks.installation import Installation, load
@@ -228,3 +230,19 @@ def test_a_run_looks_again_only_when_something_moved(tmp_path: Path, monkeypatch
         joined = plan(inst).identified
         assert joined is not None
         assert (joined.persons, joined.suggestions) == (30, 0)
+
+
+def test_a_run_stands_where_another_one_has_the_state_when_suggestions_are_looked_for(tmp_path):
+    """That the lease is taken after the plan makes no refusal of a run that did its work; the next one looks."""
+
+    def taken(_inst, _run_id):
+        raise InUseError("somebody else writes")
+
+    with Sandbox({"jira": seed([]), "confluence": seed([])}, rate=None) as box:
+        company = Company(tmp_path / "acme", box, people(5))
+        company.write()
+        path = company.folder / "onefold.yaml"
+        inst = Installation(load(path), path)
+        done = plan(inst, steps=replace(PLAIN, suggest=taken))
+        assert done.plan is not None
+        assert done.exit in {Exit.DONE, Exit.HELD}
