@@ -64,12 +64,14 @@ def superseded(rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     row_b (the enabled one), at, value. Guests, whose invitations are repeated, and admin twins are not meant.
     """
     facts = rows.lazy().select("row", "tenant_key", "seated", "guest", "twin")
-    seats = rows.lazy().filter("seated").select("row", "tenant_key")
+    seats = rows.lazy().filter("seated").select("row", "tenant_key", "native_id")
     ended = facts.filter(~pl.col("seated") & ~pl.col("guest") & ~pl.col("twin"))
     addresses = held.lazy().select("row", "at", "value")
     found = (
         addresses.join(ended, on="row")
         .join(addresses.select("row", "at").join(seats, on="row"), on=["at", "tenant_key"], suffix="_b")
+        # Several may be enabled there with one address: one is named, by its name and not by where a join put it.
+        .sort("row", "at", "native_id", "row_b", "value")
         .select("row", "row_b", "at", "value")
     )
     return unproven(rows, found).unique(["row", "at"], keep="first", maintain_order=True).collect()

@@ -515,3 +515,20 @@ def test_a_replay_mints_the_same_ids(rows, random):
         return dict(named.select("native_id", "person_id").iter_rows())
 
     assert ids(run(accounts, FOUR), accounts) == ids(run(replayed, FOUR), replayed)
+
+
+def test_an_ended_account_beside_two_enabled_ones_is_told_of_one_by_name():
+    """Which of two enabled holders of its address a doubt names hangs on their names, never on where a join put them."""
+    ended = [
+        {"tenant_key": 1, "email": f"a{place}@x.example", "native_id": f"c{place}", "immutable_id": "1"}
+        for place in range(400)
+    ]
+    enabled = [
+        {"tenant_key": 1, "email": f"a{place}@x.example", "native_id": f"{name}{place}", "active": True}
+        for name in "ab"
+        for place in range(400)
+    ]
+    accounts = frame(*ended, *enabled)
+    told = [run(accounts[::step], TWO).doubts.filter(pl.col("rule") == "superseded") for step in (1, -1)]
+    assert told[0].select("account_a", "account_b").rows() == [(place, 400 + place) for place in range(1, 401)]
+    assert told[0].equals(told[1])
