@@ -98,15 +98,18 @@ def show(
 
 @review.command("accept")
 @command
-def accept(
+def accept(  # noqa: PLR0917 - options of a command line
     items: ItemsArgument,
     why: WhyOption,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="So are all accounts of their two persons, also where a veto stands.")
+    ] = False,
     preview: PreviewOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> Exit:
     """The two accounts are one person's."""
-    return _judge(items, "same", why=why, preview=preview, config=config, as_json=as_json)
+    return _judge(items, "same", why=why, whole=whole, preview=preview, config=config, as_json=as_json)
 
 
 @review.command("reject")
@@ -122,13 +125,21 @@ def reject(
     return _judge(items, "different", why=why, preview=preview, config=config, as_json=as_json)
 
 
-def _judge(items: list[str], word: str, *, why: str, preview: bool | None, config: Path | None, as_json: bool) -> Exit:
+def _judge(
+    items: list[str],
+    word: str,
+    *,
+    why: str,
+    preview: bool | None,
+    config: Path | None,
+    as_json: bool,
+    whole: bool = False,
+) -> Exit:
     from tasks.review_decide import judge
 
     with _opened(config) as (inst, snapshot):
-        return _said(
-            judge(inst, snapshot, items, word, who=getpass.getuser(), why=why, preview=preview), as_json=as_json
-        )
+        document = judge(inst, snapshot, items, word, who=getpass.getuser(), why=why, preview=preview, whole=whole)
+        return _said(document, as_json=as_json)
 
 
 def _said(document: Row, *, as_json: bool) -> Exit:

@@ -39,11 +39,31 @@ def judge(
     who: str,
     why: str,
     preview: bool | None,
+    whole: bool = False,
 ) -> Row:
-    """Says `same` or `different` on items of the review. ConfigError when an id names none or several."""
+    """Says `same` or `different` on items of the review. ConfigError when an id names none or several.
+
+    `whole`: also on every account of the one's person with every account of the other's, since a word on two accounts
+    moves no veto between the rest of theirs (say, two enabled accounts of one tenant).
+    """
     heard = said(inst, snapshot)
-    sayings = [Saying(one_item(snapshot, heard, each)[0], word, why, who) for each in prefixes]
-    return decide(inst, snapshot, heard, sayings, preview=preview)
+    pairs = [one_item(snapshot, heard, each)[0] for each in prefixes]
+    if whole:
+        pairs = list(dict.fromkeys(pair for each in pairs for pair in (each, *_across(snapshot, each))))
+    return decide(inst, snapshot, heard, [Saying(pair, word, why, who) for pair in pairs], preview=preview)
+
+
+def _across(snapshot: Snapshot, pair: Pair) -> list[Pair]:
+    """Every account of one side's person with every account of the other side's, as the snapshot has them."""
+    sides = []
+    for tenant, native in pair:
+        rows = snapshot.query(
+            "SELECT tenant, native_id FROM links WHERE person_id = "
+            "(SELECT person_id FROM links WHERE tenant = $tenant AND native_id = $native)",
+            {"tenant": tenant, "native": native},
+        )
+        sides.append(sorted(rows.iter_rows()))
+    return [pair_of(one, other) for one in sides[0] for other in sides[1] if one != other]
 
 
 def undo(

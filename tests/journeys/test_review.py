@@ -189,6 +189,30 @@ def test_pin_and_split(company: Company):
     assert links(company) == before
 
 
+def test_accept_whole_speaks_of_all_accounts_of_both(company: Company):
+    """A word on one pair leaves a veto between the rest of the two persons standing; `--whole` waives it, and is undone whole."""
+    ok(company, "review", "pin", "acq/a1", "corp/c003", "--why", "told by HR")
+    planned(company)
+    item = item_of(company, "c001")
+    ok(company, "review", "accept", item[:8], "--why", "one pair")
+    planned(company)
+    found = persons(company)
+    assert found["corp", "c001"] != found["corp", "c003"]  # two enabled accounts of one tenant
+    ok(company, "review", "undo", item[:8], "--why", "say more")
+    planned(company)
+    done = ok(company, "review", "accept", item[:8], "--whole", "--why", "she has two accounts there")
+    assert {(each["native_id_a"], each["native_id_b"]) for each in done["recorded"]} == {
+        ("a1", "c001"),
+        ("c001", "c003"),
+    }
+    planned(company)
+    found = persons(company)
+    assert found["acq", "a1"] == found["corp", "c001"] == found["corp", "c003"]
+    ok(company, "review", "undo", *(each["item"] for each in done["recorded"]), "--why", "no")
+    planned(company)
+    assert persons(company)["corp", "c001"] != persons(company)["corp", "c003"]
+
+
 def test_split_says_which_accounts_there_are(company: Company):
     """An account of somebody else, all accounts of a person, and an unknown one are usage errors that name what is there."""
     for words, text in (
