@@ -11,8 +11,11 @@ import hashlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 CLOSE_SECONDS = 5.0
@@ -98,6 +101,38 @@ def counted(
         if again or not rows or short or (total is not None and received >= total):
             return
         start += len(rows)
+
+
+def begun(
+    keys: Iterable[str], pages: Callable[[str], Iterator[T]], *, width: int = 4
+) -> Iterator[tuple[str, Iterator[T]]]:
+    """Each key with its pages, in order; the first page of the next `width` keys is fetched meanwhile, in threads.
+
+    For listings of many small lists, such as the members of each group: most of them are one page. Pages after the first
+    are fetched as they are asked for, so no list is ever held whole. An error is raised where it stands in the order.
+    """
+    waiting: deque[tuple[str, Future[tuple[list[T], Iterator[T]]]]] = deque()
+    with ThreadPoolExecutor(width) as pool:
+        try:
+            for key in keys:
+                waiting.append((key, pool.submit(_opened, pages(key))))
+                if len(waiting) > width:
+                    yield _taken(*waiting.popleft())
+            while waiting:
+                yield _taken(*waiting.popleft())
+        finally:
+            for _, each in waiting:
+                each.cancel()
+
+
+def _opened(pages: Iterator[T]) -> tuple[list[T], Iterator[T]]:
+    """The first page, if there is any, and where the others come from."""
+    return list(islice(pages, 1)), pages
+
+
+def _taken(key: str, opened: Future[tuple[list[T], Iterator[T]]]) -> tuple[str, Iterator[T]]:
+    first, rest = opened.result()
+    return key, chain(first, rest)
 
 
 class _End:

@@ -83,3 +83,60 @@ def certificate(*, bare=False, key_of=None):
         )
         text += made.public_bytes(serialization.Encoding.PEM).decode()
     return key, text
+
+
+class Trouble:
+    """The faults of the contract suite on the wire of a stand-in that lists users page by page.
+
+    `users(request)`: whether it asks for a page of users; `login(request)`: whether it asks for a token; `rows(body)`: the
+    list in the body; `after(request, response)`: the request of the next page; `revoke()` ends the token that lives,
+    `forget()` lets nobody in again; `throttled`: form → answer; `nameless`: records without an id for the first page.
+    """
+
+    def __init__(
+        self, fault, wire, *, users, rows, after, throttled, login=None, revoke=None, forget=None, nameless=()
+    ):
+        self.kind, _, self.form = (fault or "").partition(":")
+        self.wire, self.users, self.rows, self.next_of = wire, users, rows, after
+        self.login, self.revoke, self.forget, self.throttled = login, revoke, forget, throttled
+        self.nameless, self.pages, self.last = list(nameless), 0, None
+        wire.before, wire.after = self.before, self.changed
+
+    def before(self, request, number):
+        users = self.users(request)
+        self.pages += users
+        if self.kind == "unauthorised" and (users if self.login is None else self.login(request)):
+            return httpx.Response(
+                401, json={"error": "access_denied", "error_description": "s3cr3t-of-the-rig is wrong"}
+            )
+        if self.kind == "gone" and users:
+            return httpx.Response(404, json={"message": "no such thing"})
+        if self.kind == "timeout" or (self.kind == "slow_once" and users and self.pages == 2):
+            raise httpx.ReadTimeout("too late")
+        if self.kind == "revoked" and users and self.pages > 1:
+            self.forget()
+        if self.kind == "token_ends" and users and self.pages == 2:
+            self.revoke()
+        if self.kind == "throttled" and users and self.pages in {2, 3}:
+            return self.throttled[self.form]()
+        if users and self.pages > 1 and self.kind in {"html", "truncated"}:
+            text = "<!DOCTYPE html><title>Sign in</title>" if self.kind == "html" else '[{"id": "u'
+            return httpx.Response(200, text=text, headers={"content-type": "application/json"})
+        return None
+
+    def changed(self, request, response):
+        if not self.users(request) or response.status_code != 200:
+            return response
+        if self.pages == 2 and self.kind == "dropped_page":
+            return self.wire.served(self.next_of(request, response))
+        body = json.loads(response.content)
+        rows = self.rows(body)
+        if self.pages == 1:
+            rows += self.nameless
+        if self.pages == 2 and self.kind == "repeated_page":
+            rows[:] = self.last
+        if self.kind == "changed_order":
+            rows.reverse()
+        self.last = list(rows)
+        headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+        return httpx.Response(200, json=body, headers=headers)

@@ -1,6 +1,7 @@
 """The ground that every HTTP source stands on: credentials, throttling, paging."""
 
 import base64
+import itertools
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from connectors.answer import Answer
 from connectors.assertions import client_assertion, service_account, signer
 from connectors.auth import Fixed, Grant, Token, api_key, bearer, claims_of, client_credentials, jwt_bearer, ssws
 from connectors.http import Http
-from connectors.paging import EMPTY_IN_A_ROW, Ahead, Turn, counted, followed
+from connectors.paging import EMPTY_IN_A_ROW, Ahead, Turn, begun, counted, followed
 from connectors.throttling import (
     Throttling,
     by_epoch_reset,
@@ -410,3 +411,41 @@ def test_a_fixed_credential_shows_its_headers_names_only():
     """What is logged by accident names the header and not the key."""
     assert repr(Fixed({"x-api-key": SECRET})) == "Fixed(x-api-key)"
     assert SECRET not in repr(Token(SECRET, 1))
+
+
+def test_lists_begun_ahead_keep_their_order_and_their_pages():
+    """Whichever first page comes first, lists come in order, whole, and only a few are begun before they are asked for."""
+    opened, running = [], threading.Semaphore(0)
+
+    def pages(key):
+        opened.append(key)
+        if key == "a":
+            assert running.acquire(timeout=5)  # the first list waits until a later one is there
+        elif key == "b":
+            running.release()
+        for number in range(3 if key == "c" else 1):
+            yield f"{key}{number}"
+
+    lists = begun(["a", "b", "c", "d", "e", "f"], pages, width=2)
+    assert [(key, list(each)) for key, each in itertools.islice(lists, 2)] == [("a", ["a0"]), ("b", ["b0"])]
+    assert len(opened) <= 4
+    assert [(key, list(each)) for key, each in lists][0] == ("c", ["c0", "c1", "c2"])
+    assert sorted(opened) == ["a", "b", "c", "d", "e", "f"]
+
+
+def test_an_error_of_a_list_begun_ahead_stands_in_its_place():
+    """Lists before the one that failed are given first; what was not begun never is."""
+    opened = []
+
+    def pages(key):
+        opened.append(key)
+        if key == "b":
+            raise TransientError("no answer")
+        yield key
+
+    lists = begun(["a", "b", "c", "d", "e", "f"], pages, width=2)
+    key, each = next(lists)
+    assert (key, list(each)) == ("a", ["a"])
+    with pytest.raises(TransientError):
+        next(lists)
+    assert "f" not in opened
