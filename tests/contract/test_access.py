@@ -429,7 +429,7 @@ def test_lists_begun_ahead_keep_their_order_and_their_pages():
     lists = begun(["a", "b", "c", "d", "e", "f"], pages, width=2)
     assert [(key, list(each)) for key, each in itertools.islice(lists, 2)] == [("a", ["a0"]), ("b", ["b0"])]
     assert len(opened) <= 4
-    assert [(key, list(each)) for key, each in lists][0] == ("c", ["c0", "c1", "c2"])
+    assert [(key, len(list(each))) for key, each in lists] == [("c", 3), ("d", 1), ("e", 1), ("f", 1)]
     assert sorted(opened) == ["a", "b", "c", "d", "e", "f"]
 
 
