@@ -6,7 +6,11 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from sandbox.auth0 import Auth0
 from sandbox.graph import Graph
+from sandbox.jumpcloud import JumpCloud
+from sandbox.onelogin import OneLogin
+from sandbox.pingone import PingOne
 from sandbox.seen import Seen, of_world
 from sandbox.vendor import Vendor
 from sandbox.wire import Server
@@ -32,6 +36,8 @@ class Providers:
         rules, known = list(faults), list(seen)
         self.graph = Graph(known, faults=rules, **more.get("graph", {}))
         self.all: dict[str, Vendor] = {"graph": self.graph}
+        for other in (OneLogin, JumpCloud, PingOne, Auth0):
+            self.all[other.kind] = other(known, faults=rules, **more.get(other.kind, {}))
         self._port = port
         self._servers: list[Server] = []
 
