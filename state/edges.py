@@ -61,8 +61,8 @@ def merge_edges(
         kept = _without_gone(kept, accounts, groups)
         desired = np.union1d(kept[~np.isin(kept, taken)] if taken.size else kept, found)
     only_existing, only_desired = _difference(existing, desired)
-    close_rows(session, "raw_membership", _unpack(only_existing), run_no)
-    fresh = _unpack(only_desired).with_columns(tenant_key=pl.lit(tenant_key, pl.Int16))
+    close_rows(session, "raw_membership", unpack(only_existing), run_no)
+    fresh = unpack(only_desired).with_columns(tenant_key=pl.lit(tenant_key, pl.Int16))
     open_rows(session, "raw_membership", fresh, run_no)
     _keep_aside(session, tenant_key, aside, unknown)
     return EdgesMoved(only_desired.size, only_existing.size, unknown.height)
@@ -98,8 +98,8 @@ def _pack(edges: pl.DataFrame) -> Packed:
     return packed
 
 
-def _unpack(packed: Packed) -> pl.DataFrame:
-    """Back to the columns of core.frames.MEMBERSHIP."""
+def unpack(packed: Packed) -> pl.DataFrame:
+    """Packed edges as MEMBERSHIP."""
     return pl.DataFrame(
         {
             "group_key": (packed >> 32).astype(np.int32),

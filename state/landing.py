@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -84,6 +85,17 @@ def manifests(root: Path | str, tenant: str) -> list[Manifest]:
     files = place(root)
     found = [_manifest(files, tenant, name) for name in files.folders(tenant)]
     return sorted((each for each in found if each), key=lambda each: (each.finished_at, each.extract_id))
+
+
+def newest_first(root: Path | str, tenant: str) -> Iterator[Manifest]:
+    """Finished extracts of a tenant, the one that was begun last first, each read when it is asked for.
+
+    The order is that of their ids, which begin with tenant and time: of thousands that are kept, mostly one is looked at.
+    """
+    files = place(root)
+    for name in sorted(files.folders(tenant), reverse=True):
+        if found := _manifest(files, tenant, name):
+            yield found
 
 
 def _manifest(files: Place, tenant: str, extract_id: str) -> Manifest | None:

@@ -10,8 +10,8 @@
 
 | subject | methods (frames are those of core.frames; times UTC without zone) |
 |---|---|
-| tenants | `tenant_keys() -> {name: key}`, `ensure_tenants(names) -> {name: key}`, `rename_tenant(old, name)`, `cursor(tenant)`, `newest_extracts() -> {tenant: Consumed}` |
-| picture | `consolidate(manifest, read, run_id, now) -> Consolidated`, `accounts() -> ACCOUNT`, `groups() -> GROUP`, `memberships() -> MEMBERSHIP`, sorted by key |
+| tenants | `tenant_keys() -> {name: key}`, `ensure_tenants(names) -> {name: key}`, `rename_tenant(old, name)`, `cursor(tenant)`, `newest_extracts() -> {tenant: Consumed}`, `accepted_extracts(tenant) -> [id]` |
+| picture | `consolidate(manifest, read, run_id, now) -> Consolidated`, `accounts() -> ACCOUNT`, `groups() -> GROUP`, `memberships() -> MEMBERSHIP`, sorted by key; `picture(tenant) -> TenantPicture` |
 | identity | `links() -> LINK`, `person_ids() -> PERSON_ID`, `persons() -> PERSON`, `decisions() -> DECISION`, `overrides() -> STANDING_OVERRIDE`, `save_identity(run_id, links, person_ids, persons, now, lineage) -> Saved` |
 | review | `doubts() -> REVIEW`, `decided() -> DECIDED`, `undone() -> UNDONE`, `link_history()`, `save_review(run_id, doubts, decided, undone, now) -> Saved` |
 | shadow | `existing(target) -> Existing(users, groups, memberships, protected, traits)`, `observe(target, users, groups, edges, *, complete, run_id, now) -> Observed`, `record_receipts(run_id, now) -> int` (ledger receipts not yet in the shadow; idempotent, also called by `observe` and `existing`), `first_contact(target)`, `mark_adopted(target, run_id, now)` |
@@ -39,6 +39,7 @@ from typing import Self
 
 import polars as pl
 
+from core.errors import RefusedError
 from core.existing import Existing
 from core.frames import ACCOUNT, DECIDED, DECISION, GROUP, LINK, MEMBERSHIP, PERSON, PERSON_ID, REVIEW, TIME, UNDONE
 from core.frames import APPROVAL as APPROVAL_ROW
@@ -52,6 +53,7 @@ from state.identity import Saved, save_identity
 from state.lease import Lease
 from state.ledger import Ledger
 from state.migrate import open_database
+from state.picture import TenantPicture, tenant_picture
 from state.plans import StoredPlan
 from state.private import private_folder
 from state.review import save_review
@@ -169,6 +171,24 @@ class Store:
         """Where the tenant's next delta must start; None: read it in full."""
         row = tenants.tenant_rows(self.session).get(tenant)
         return None if row is None else row.cursor
+
+    def knows_extract(self, extract_id: str) -> bool:
+        """Whether this extract was ever brought here, whatever became of it."""
+        return tenants.extract_outcome(self.session, extract_id) is not None
+
+    def accepted_extracts(self, tenant: str) -> list[str]:
+        """Ids of all extracts of a tenant that were taken into its picture, in the order in which they were."""
+        row = tenants.tenant_rows(self.session).get(tenant)
+        if row is None:
+            return []
+        return [str(found[0]) for found in self.session.rows("extract_accepted", {"tenant_key": row.key})]
+
+    def picture(self, tenant: str) -> TenantPicture:
+        """What is held of one tenant, in its own words. RefusedError when it was never read."""
+        row = tenants.tenant_rows(self.session).get(tenant)
+        if row is None:
+            raise RefusedError("it was never read", tenant=tenant, remedy="Run `onefold plan`")
+        return tenant_picture(self.session, row.key)
 
     def newest_extracts(self) -> dict[str, Consumed]:
         """Per tenant the newest extract that was consolidated."""

@@ -12,6 +12,7 @@ from core.model import Manifest, Verdict
 from state.landing import read_part
 from state.store import Store
 from tasks.installation import Installation
+from tasks.read import left_behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,16 @@ class Taken:
 
 
 def consolidate(inst: Installation, run_id: str, extracts: Sequence[Manifest]) -> tuple[Taken, ...]:
-    """Consolidates every extract that was not a failure. ConfigError when a known tenant vanished from the config."""
+    """Consolidates every extract that was not a failure, and those of other tenants whose run died before it could.
+
+    ConfigError when a known tenant vanished from the config.
+    """
     with Store.open(inst.state, purpose="consolidate", now=inst.clock) as store:
         names_agree(inst, store)
         taken = []
-        for place, manifest in enumerate(extracts):
-            inst.progress("consolidate", place + 1, len(extracts))
+        waiting = left_behind(inst, store, set(inst.config.tenants) - {each.tenant for each in extracts})
+        for place, manifest in enumerate([*waiting, *extracts]):
+            inst.progress("consolidate", place + 1, len(waiting) + len(extracts))
             if manifest.verdict is Verdict.FAILED:
                 reason = "; ".join(manifest.reasons)
                 taken.append(Taken(manifest.tenant, manifest.extract_id, accepted=False, reason=reason, moved=0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -13,7 +13,8 @@ from core.errors import OnefoldError
 from core.frames import LANDED_ACCOUNT, REJECTED, empty
 from core.model import ExtractKind, Manifest, Verdict
 from state.control import Control
-from state.landing import LandingWriter, manifests
+from state.landing import LandingWriter, newest_first
+from state.store import Store
 from tasks.extract import extract
 from tasks.installation import Installation
 from tasks.rows import aside, typed
@@ -38,8 +39,8 @@ def due(inst: Installation, tenants: Sequence[str]) -> list[str]:
     now = inst.clock()
     chosen = []
     for tenant in tenants:
-        landed = [each for each in manifests(inst.landing, tenant) if each.kind is not ExtractKind.ONE]
-        if not landed or landed[-1].finished_at + inst.config.tenants[tenant].common.interval <= now:
+        newest = next((each for each in newest_first(inst.landing, tenant) if each.kind is not ExtractKind.ONE), None)
+        if newest is None or newest.finished_at + inst.config.tenants[tenant].common.interval <= now:
             chosen.append(tenant)
     return chosen
 
@@ -92,7 +93,7 @@ def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest
     Its verdict tells how it went; only a bug raises.
     """
     extract_id = extract_id_of(inst, tenant)
-    landed = manifests(inst.landing, tenant)
+    landed = _since_last_whole(inst, tenant)
     whole = [each for each in landed if each.kind is ExtractKind.FULL and each.verdict is Verdict.COMPLETE]
     chosen = inst.config.tenants[tenant]
     try:
@@ -116,6 +117,30 @@ def read_tenant(inst: Installation, tenant: str, full: bool = False) -> Manifest
         )
     finally:
         source.close()
+
+
+def _since_last_whole(inst: Installation, tenant: str) -> list[Manifest]:
+    """The newest complete full read and what was landed after it, newest last; everything where there is none."""
+    found = []
+    for each in newest_first(inst.landing, tenant):
+        found.append(each)
+        if each.kind is ExtractKind.FULL and each.verdict is Verdict.COMPLETE:
+            break
+    return found[::-1]
+
+
+def left_behind(inst: Installation, store: Store, tenants: Iterable[str]) -> list[Manifest]:
+    """Of these tenants the newest extract, where it was landed and nobody took it in: its run died in between.
+
+    What it holds is not read again, and not lost until the tenant is due. One that cannot follow what was taken in since is
+    told as superseded, as any other.
+    """
+    found = []
+    for tenant in sorted(set(tenants) - frozen_names(inst)):
+        newest = next((each for each in newest_first(inst.landing, tenant) if each.kind is not ExtractKind.ONE), None)
+        if newest is not None and newest.verdict is not Verdict.FAILED and not store.knows_extract(newest.extract_id):
+            found.append(newest)
+    return found
 
 
 def read_accounts(inst: Installation, tenant: str, native_ids: Sequence[str]) -> Manifest | None:
