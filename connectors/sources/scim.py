@@ -9,9 +9,12 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, field_validator
 
 from connectors.http import Http
+from connectors.increments import Watermark
 from connectors.paging import Turn, counted, followed
+from connectors.records import vanished, whole
 from connectors.scim_records import USER_TYPES, Odd, to_account, to_edges, to_group
-from connectors.source import Finding, Object, Page, Rejected, Row, SourceContext, source
+from connectors.source import CursorLost, Finding, Object, Page, Rejected, Row, SourceContext, source
+from connectors.sources._scim_filters import NEVER, newer, proven, stamped
 from core.errors import OnefoldError, TerminalError
 from core.settings import SecretRef, Strict
 
@@ -28,8 +31,12 @@ class ScimSettings(Strict):
     paging: Literal["auto", "index", "cursor"] = Field(
         default="auto", description="auto: cursors where ServiceProviderConfig offers them"
     )
-    members: Literal["auto", "inline", "per_group"] = Field(
-        default="auto", description="auto: asks for single groups until a listing is seen to show members"
+    members: Literal["auto", "inline", "per_group", "by_filter"] = Field(
+        default="auto",
+        description="auto: asks for single groups until a listing is seen to show members; by_filter: asks for users by groups.value",
+    )
+    increments: bool = Field(
+        default=True, description="read only what moved, where a full read proves that filters on meta can be trusted"
     )
     external_id: Literal["ignore", "immutable_id", "employee_number"] = Field(
         default="ignore", description="what externalId is here; unless ignored it joins accounts across tenants"
@@ -72,20 +79,29 @@ class Scim:
             rate=settings.rate,
         )
         self._offer: Mapping[str, Any] | None = None
+        self._mark = Watermark()
 
     def accounts(self) -> Iterator[Page]:
         """Every user."""
+        self._mark = Watermark(shape=self._shape())
         for listing in self._listings("Users"):
+            self._mark.saw(stamped(listing.items), updated="updated", created="created")
+            self._mark.count = listing.total
             rows, rejected = _converted("accounts", listing.items, self._account)
             yield _page("accounts", listing, rows, rejected)
 
     def groups(self) -> Iterator[Page]:
         """Every group, each page followed by the members of its groups."""
+        self._mark.groups = ()
         shown = self.settings.members == "inline"
         for listing in self._listings("Groups"):
             rows, rejected = _converted("groups", listing.items, to_group)
             yield _page("groups", listing, rows, rejected)
             groups = [each for each in listing.items if isinstance(each, dict) and isinstance(each.get("id"), str)]
+            self._mark.groups += tuple(each["id"] for each in groups)
+            if self.settings.members == "by_filter":
+                yield from self._filtered(groups)
+                continue
             if (
                 self.settings.members == "auto"
             ):  # an empty group leaves the attribute out; so does a service that hides it
@@ -107,8 +123,29 @@ class Scim:
             yield _page("accounts", turn, *_converted("accounts", turn.items, self._account))
 
     def memberships(self) -> Iterator[Page]:
-        """Nothing: groups bring their members along."""
-        yield from ()
+        """Nothing more: groups bring their members along. Says where the next read goes on, if filters are proven."""
+        yield Page("memberships", [], 0, cursor_after=self._cursor())
+
+    def delta(self, cursor: str) -> Iterator[Page]:
+        """Users that changed, and all groups anew. CursorLost when users are fewer than they must be, or a filter is no longer believed."""
+        held = self._mark = Watermark.of(cursor, self._shape(), self._place)
+        now, known = self._count(None), held.groups
+        fresh = self._count(newer("meta.created", str(held.created), "gt"))
+        if now is None or fresh is None or self._count(newer("meta.lastModified", NEVER)) != 0:
+            raise CursorLost(
+                "filters are no longer answered", remedy="Nothing to do: everything is read", **self._place
+            )
+        held.proves_nobody_deleted(now, fresh, self._place)
+        held.count = now
+        for listing in self._listings("Users", newer("meta.lastModified", held.since())):
+            held.saw(stamped(listing.items), updated="updated", created="created")
+            listing.total = None
+            yield _page("accounts", listing, *_converted("accounts", listing.items, self._account))
+        for page in self.groups():
+            yield whole(page) if page.object == "groups" else page
+        if gone := vanished("groups", known, held.groups):
+            yield gone
+        yield Page("memberships", [], 0, cursor_after=held.cursor())
 
     def close(self) -> None:
         """Lets go of connections."""
@@ -131,14 +168,46 @@ class Scim:
         kinds = {**USER_TYPES, **{word.lower(): kind for word, kind in self.settings.user_types.items()}}
         return to_account(user, user_types=kinds, external_id=self.settings.external_id)
 
-    def _listings(self, path: str) -> Iterator[Turn]:
+    def _shape(self) -> str:
+        chosen = self.settings
+        return f"{chosen.members} {chosen.external_id} {sorted(chosen.user_types.items())}"
+
+    def _cursor(self) -> str | None:
+        """Where the next read goes on; None, hence a full read, where filters are not proven."""
+        mark = self._mark
+        if not self.settings.increments or mark.updated is None or mark.created is None or mark.count is None:
+            return None
+        found = proven(self._count, mark.count, updated=mark.updated, created=mark.created)
+        return mark.cursor() if found else None
+
+    def _count(self, text: str | None) -> int | None:
+        """How many users there are, or a filter finds. None where the service refuses, or does not count."""
+        params = {"startIndex": 1, "count": 1, **({"filter": text} if text else {})}
+        answer = self._http.request("GET", "Users", params=params, ok=(200, 400, 403, 404, 501))
+        body = answer.json() if answer.status == 200 else None
+        total = body.get("totalResults") if isinstance(body, dict) else None
+        return total if isinstance(total, int) and not isinstance(total, bool) else None
+
+    def _filtered(self, groups: list[dict[str, Any]]) -> Iterator[Page]:
+        """Members of groups that no answer shows, by asking for the users of each (AWS IAM Identity Center)."""
+        for group in groups:
+            for listing in self._listings("Users", f'groups.value eq "{group["id"]}"'):
+                rows: list[Row] = [
+                    {"group_id": group["id"], "member_id": each["id"], "member_kind": "user"}
+                    for each in listing.items
+                    if _id(each)
+                ]
+                yield Page("memberships", rows, len(listing.items), warnings=listing.warnings, gaps=listing.gaps)
+
+    def _listings(self, path: str, text: str | None = None) -> Iterator[Turn]:
         """RFC 7644, 3.4.2.4: 1-based rows. RFC 9865, 2: an empty cursor asks for the first page, the last has no `nextCursor`."""
+        only = {"filter": text} if text else {}
 
         def by_cursor(cursor: str) -> Turn:
-            return self._list(path, {"cursor": cursor, "count": self._size()})
+            return self._list(path, {"cursor": cursor, "count": self._size(), **only})
 
         def by_index(start: int) -> Turn:
-            turn = self._list(path, {"startIndex": start, "count": self._size()})
+            turn = self._list(path, {"startIndex": start, "count": self._size(), **only})
             turn.next = None
             return turn
 

@@ -18,7 +18,7 @@ from connectors.scim_records import ENTERPRISE, Odd, to_account, to_edges, to_gr
 from connectors.source import SourceContext
 from connectors.sources.scim import Scim, ScimSettings
 from core.frames import BIT
-from core.model import Verdict
+from core.model import ExtractKind, Verdict
 from state.landing import read_part
 from tasks.extract import extract
 
@@ -37,8 +37,8 @@ class Service:
 
     most = 5
 
-    def __init__(self, users, groups, trap=None, *, show_members=True, cursors=False):
-        self.users, self.groups, self.trap = users, groups, trap
+    def __init__(self, users, groups, trap=None, *, show_members=True, cursors=False, filters=None):
+        self.users, self.groups, self.trap, self.filters = users, groups, trap, filters
         self.show_members, self.cursors = show_members, cursors
         self.calls = []
 
@@ -65,12 +65,27 @@ class Service:
         rows = {"/Users": self.users, "/Groups": self.groups}[path]
         if self.trap == "gone":
             return self.error(404, "no such endpoint")
+        if "filter" in query:
+            if self.filters is None:
+                return self.error(400, "no filters here")
+            rows = rows if self.filters == "ignored" else self.filtered(rows, query["filter"])
         if path == "/Groups" and not self.show_members:
             rows = [{name: value for name, value in row.items() if name != "members"} for row in rows]
         if path == "/Users" and self.trap in {"html", "truncated"} and query.get("startIndex") != "1":
             whole = "<!DOCTYPE html><title>Sign in</title>" if self.trap == "html" else '{"Resources": [{"id": "u'
             return httpx.Response(200, text=whole, headers={"content-type": "application/json"})
         return self.page(rows, query)
+
+    def filtered(self, rows, text):
+        attribute, word, value = text.split(" ")
+        value = value.strip('"')
+        if attribute == "groups.value":
+            inside = {member["value"] for each in self.groups if each["id"] == value for member in each["members"]}
+            return [each for each in rows if each["id"] in inside]
+        name = attribute.removeprefix("meta.")
+        if self.filters == "one" and name == "created":
+            return rows
+        return [each for each in rows if each["meta"][name] > value or (word == "ge" and each["meta"][name] == value)]
 
     def trouble(self, call):
         """What goes wrong with the third request, or from the third on."""
@@ -519,3 +534,112 @@ def test_a_real_server_is_read_completely(real_server, tmp_path):
     assert edges.height == 21
     assert (outer, inner, "group") in edges.select("group_id", "member_id", "member_kind").rows()
     assert manifest.content == again.content
+
+
+# --- what moved
+
+
+def stamped(number, moment="2026-11-01T08:00:00Z"):
+    """People with times, each a second later."""
+    return [
+        {
+            **row,
+            "meta": {
+                "created": moment.replace("00Z", f"{place:02}Z"),
+                "lastModified": moment.replace("00Z", f"{place:02}Z"),
+            },
+        }
+        for place, row in enumerate(people(number))
+    ]
+
+
+def reread(service, root, extract_id, cursor, **settings):
+    source = opened(service, **settings)
+    manifest = extract(
+        source,
+        tenant="corp",
+        root=root,
+        extract_id=extract_id,
+        cursor_before=cursor,
+        full=cursor is None,
+        now=lambda: NOW,
+        sleep=lambda _seconds: None,
+    )
+    source.close()
+    return manifest, *(read_part(root, manifest, name) for name in ("accounts", "groups", "memberships"))
+
+
+def test_what_moved_is_read_where_filters_are_proven(tmp_path):
+    """A changed user, a new one, a group that went and a new member: by filters on `meta`, after a full read proved them."""
+    service = Service(stamped(13), [group("a", "u000"), group("b", "u001")], filters="true")
+    first, *_ = reread(service, tmp_path, "e1", None)
+    assert (first.verdict, first.kind) == (Verdict.COMPLETE, ExtractKind.FULL)
+    later = "2026-11-02T08:00:00Z"
+    service.users[2] = {
+        **service.users[2],
+        "active": False,
+        "meta": {**service.users[2]["meta"], "lastModified": later},
+    }
+    service.users.append(
+        {"id": "new", "userName": "new", "active": True, "meta": {"created": later, "lastModified": later}}
+    )
+    service.groups = [group("a", "u000", "new")]
+    calls = len(service.calls)
+    manifest, accounts, groups, edges = reread(service, tmp_path, "e2", first.cursor_after)
+    assert (manifest.kind, manifest.verdict, manifest.reasons) == (ExtractKind.DELTA, Verdict.COMPLETE, ())
+    states = dict(accounts.select("native_id", "active").iter_rows())
+    assert (states[service.users[2]["id"]], states["new"]) == (False, True)
+    assert groups.filter("tombstone")["native_id"].to_list() == ["b"]
+    assert edges.select("group_id", "member_id").rows() == [("a", "new"), ("a", "u000")]
+    asked = [query.get("filter", "") for path, query in service.calls[calls:] if path == "/Users"]
+    assert any(each.startswith("meta.lastModified ge") for each in asked)
+
+
+@pytest.mark.parametrize("filters", [None, "ignored", "one"])
+def test_filters_that_prove_nothing_are_never_used(tmp_path, filters):
+    """Refused, ignored, or ignored for one attribute alone: the next read is a full one, and nobody is missed."""
+    service = Service(stamped(13), [], filters=filters)
+    first, *_ = reread(service, tmp_path, "e1", None)
+    assert (first.verdict, first.cursor_after) == (Verdict.COMPLETE, None)
+
+
+def test_filters_that_stop_working_lose_the_cursor(tmp_path):
+    """A service that ignores filters from one day on is read in full: its answer is no list of what moved."""
+    service = Service(stamped(13), [], filters="true")
+    first, *_ = reread(service, tmp_path, "e1", None)
+    service.filters = "ignored"
+    manifest, accounts, *_ = reread(service, tmp_path, "e2", first.cursor_after)
+    assert (manifest.kind, accounts.height) == (ExtractKind.FULL, 13)
+
+
+def test_somebody_deleted_leads_to_a_full_read(tmp_path):
+    """Filters are silent about who was deleted: the count that fell short is not, even where somebody came meanwhile."""
+    service = Service(stamped(13), [], filters="true")
+    first, *_ = reread(service, tmp_path, "e1", None)
+    gone = service.users.pop(3)["id"]
+    later = "2026-11-02T08:00:00Z"
+    service.users.append(
+        {"id": "new", "userName": "new", "active": True, "meta": {"created": later, "lastModified": later}}
+    )
+    manifest, accounts, *_ = reread(service, tmp_path, "e2", first.cursor_after)
+    assert manifest.kind is ExtractKind.FULL
+    assert gone not in accounts["native_id"].to_list()
+
+
+def test_increments_can_be_switched_off(tmp_path):
+    """`increments: false` asks no filter and reads everything, always."""
+    service = Service(stamped(13), [], filters="true")
+    first, *_ = reread(service, tmp_path, "e1", None, increments=False)
+    assert first.cursor_after is None
+    assert not any("filter" in query for _, query in service.calls)
+
+
+def test_members_by_filter(tmp_path):
+    """Where no answer shows members (AWS IAM Identity Center), the users of each group are asked for by `groups.value`."""
+    service = Service(
+        people(7), [group("a", *(f"u{place:03}" for place in range(6))), group("b")], show_members=False, filters="true"
+    )
+    manifest, *_, edges = reread(service, tmp_path, "e1", None, members="by_filter")
+    assert manifest.verdict is Verdict.COMPLETE
+    assert edges.select("group_id", "member_id").rows() == [("a", f"u{place:03}") for place in range(6)]
+    assert not any(path.startswith("/Groups/") for path, _ in service.calls)
