@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-
 import shutil
 
 import pytest
