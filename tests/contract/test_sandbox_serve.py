@@ -228,6 +228,10 @@ def test_the_command_prints_one_line_and_serves_until_told(tmp_path):
             "jira": "jira_dc",
             "confluence": "confluence_dc",
             "graph": "entra",
+            "onelogin": "onelogin",
+            "jumpcloud": "jumpcloud",
+            "pingone": "pingone",
+            "auth0": "auth0",
         }
         headers = {"Authorization": f"Bearer {found['jira']['token']}"}
         with httpx.Client(base_url=f"{found['jira']['url']}/rest/api/2", headers=headers, trust_env=False) as jira:
