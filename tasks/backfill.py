@@ -21,6 +21,7 @@ from state.picture import TenantPicture
 from state.store import Store
 from tasks.consolidate import names_agree
 from tasks.installation import Installation
+from tasks.read import REBUILT
 
 Row = dict[str, Any]
 SHOWN = 20  # differences of one tenant that are named
@@ -181,7 +182,7 @@ def swap(inst: Installation, store: Store, run_id: str, rebuilt: Rebuilt) -> Con
             remedy="Use --since, which goes up to now, or read the tenant anew with `onefold plan --full`",
         )
     picture = rebuilt.picture
-    extract_id = f"{rebuilt.tenant}-{run_id}-backfill"
+    extract_id = f"{rebuilt.tenant}-{run_id}{REBUILT}"
     writer = LandingWriter(inst.landing, rebuilt.tenant, extract_id)
     for name in ("accounts", "groups", "memberships"):
         writer.write(name, picture.landed(name))

@@ -21,6 +21,7 @@ from tasks.rows import aside, typed
 
 FULL_EVERY = timedelta(days=7)
 AGAIN = timedelta(days=1)  # a full read that proved nothing is repeated so soon
+REBUILT = "-backfill"  # how ids of extracts end that were put together from others: no vendor was asked for those
 
 
 def extract_id_of(inst: Installation, tenant: str) -> str:
@@ -47,12 +48,17 @@ def due(inst: Installation, tenants: Sequence[str]) -> list[str]:
 
 def full_due(landed: Sequence[Manifest], every: timedelta, now: datetime) -> bool:
     """Whether deltas went on for long enough: the last complete full read is older than `every`, and the last try than a day."""
-    full = [each for each in landed if each.kind is ExtractKind.FULL and each.verdict is not Verdict.FAILED]
+    full = [each for each in landed if _asked_for_all(each) and each.verdict is not Verdict.FAILED]
     if not full:
         return False  # no cursor either: the read is a full one anyway
     complete = [each for each in full if each.verdict is Verdict.COMPLETE]
     proven = bool(complete) and complete[-1].started_at + every > now
     return not proven and full[-1].started_at + min(AGAIN, every) <= now
+
+
+def _asked_for_all(extract: Manifest) -> bool:
+    """Whether the vendor was asked for everything: what `backfill` rebuilt from deltas cross-checks nothing."""
+    return extract.kind is ExtractKind.FULL and not extract.extract_id.endswith(REBUILT)
 
 
 def full_every(source: Source | type[Source], chosen: timedelta | None) -> timedelta:
@@ -124,7 +130,7 @@ def _since_last_whole(inst: Installation, tenant: str) -> list[Manifest]:
     found = []
     for each in newest_first(inst.landing, tenant):
         found.append(each)
-        if each.kind is ExtractKind.FULL and each.verdict is Verdict.COMPLETE:
+        if _asked_for_all(each) and each.verdict is Verdict.COMPLETE:
             break
     return found[::-1]
 

@@ -26,7 +26,7 @@ from sandbox.world import company
 from state.landing import read_part
 from state.store import Store
 from tasks.extract import extract
-from tasks.read import full_due, full_every
+from tasks.read import REBUILT, full_due, full_every
 from tests.entra import NOW, opened, read
 from tests.vendors import Wire, changed
 
@@ -588,9 +588,9 @@ def test_deltas_build_what_a_full_read_shows(tmp_path, seed):
 def test_a_full_read_is_due_after_its_span():
     """Deltas go on for six days; a full read that proved nothing is repeated after a day; without any there is no cursor."""
 
-    def landed(kind, verdict, days):
+    def landed(kind, verdict, days, name="e"):
         at = NOW - timedelta(days=days)
-        return Manifest("e", "corp", kind, None, None, at, at, 1, 0, 0, 0, {}, (), verdict, ())
+        return Manifest(name, "corp", kind, None, None, at, at, 1, 0, 0, 0, {}, (), verdict, ())
 
     full, delta = ExtractKind.FULL, ExtractKind.DELTA
     week = timedelta(days=6)
@@ -602,6 +602,7 @@ def test_a_full_read_is_due_after_its_span():
         ([landed(full, Verdict.COMPLETE, 7), landed(full, Verdict.SUSPECT, 1)], True),
         ([landed(full, Verdict.COMPLETE, 7), landed(full, Verdict.FAILED, 0)], True),
         ([landed(full, Verdict.SUSPECT, 0.5)], False),
+        ([landed(full, Verdict.COMPLETE, 7), landed(full, Verdict.COMPLETE, 0, f"e{REBUILT}")], True),
     ):
         assert full_due(extracts, week, NOW) is due
     assert full_every(Entra, None) == week

@@ -223,21 +223,24 @@ def test_the_command_prints_one_line_and_serves_until_told(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", code, str(script)], stdout=subprocess.PIPE, env=environment, text=True
     ) as process:
-        found = json.loads(process.stdout.readline())
-        assert {name: each["kind"] for name, each in found.items()} == {
-            "jira": "jira_dc",
-            "confluence": "confluence_dc",
-            "graph": "entra",
-            "onelogin": "onelogin",
-            "jumpcloud": "jumpcloud",
-            "pingone": "pingone",
-            "auth0": "auth0",
-        }
-        headers = {"Authorization": f"Bearer {found['jira']['token']}"}
-        with httpx.Client(base_url=f"{found['jira']['url']}/rest/api/2", headers=headers, trust_env=False) as jira:
-            assert jira.get("/myself").status_code == 503
-            assert jira.get("/serverInfo").json()["version"].startswith("11.")
-            assert len(jira.get("/user/list").json()["values"]) == 20
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout.read() == ""
-        assert process.wait(10) == 0
+        try:
+            found = json.loads(process.stdout.readline())
+            assert {name: each["kind"] for name, each in found.items()} == {
+                "jira": "jira_dc",
+                "confluence": "confluence_dc",
+                "graph": "entra",
+                "onelogin": "onelogin",
+                "jumpcloud": "jumpcloud",
+                "pingone": "pingone",
+                "auth0": "auth0",
+            }
+            headers = {"Authorization": f"Bearer {found['jira']['token']}"}
+            with httpx.Client(base_url=f"{found['jira']['url']}/rest/api/2", headers=headers, trust_env=False) as jira:
+                assert jira.get("/myself").status_code == 503
+                assert jira.get("/serverInfo").json()["version"].startswith("11.")
+                assert len(jira.get("/user/list").json()["values"]) == 20
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.read() == ""
+            assert process.wait(10) == 0
+        finally:
+            process.kill()  # else a failure above waits for ever for a server that serves
